@@ -1,0 +1,31 @@
+# Every target sets up what it needs: a virtual environment in .venv with the tested versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+# Nothing here downloads a model or a data set; offline, libraries would look the hub up again and again.
+OFFLINE := HF_HUB_OFFLINE=1
+
+.PHONY: demo test lint format clean
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: .venv/installed
+	$(OFFLINE) $(BIN)/ia2-eval demo --out runs/demo
+
+test: .venv/installed
+	$(OFFLINE) $(BIN)/python -m pytest -n 2
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv runs build dist

@@ -1,0 +1,162 @@
+"""The command line: one thin function per command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ia2_eval import __version__
+from ia2_eval.errors import UserError
+
+app = typer.Typer(
+    name="ia2-eval",
+    help="In-context learning, fine-tuning and IA2 activation alignment compared on few-shot benchmarks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="The benchmarks and their data.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="Tables, CSV and plots from the records of runs.", no_args_is_help=True)
+embedded_app = typer.Typer(help="The small model that ships with this package.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(leaderboard_app, name="leaderboard")
+app.add_typer(embedded_app, name="embedded")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Local data: a folder per data set with JSON lines. Default: IA2_DATA_DIR, else the hub."),
+]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu. Default: the best one present.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Requests per forward pass in evaluations.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="YAML file, or the name of a shipped recipe such as `demo`.")],
+    out: Annotated[Path, typer.Option(help="Directory for records, samples and adapters.")],
+    base: Annotated[str | None, typer.Option(help="Another base model than the recipe's.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    batch_size: BatchSize = 32,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+) -> None:
+    """Train and evaluate every cell of a recipe. Run it again to do what is missing."""
+    from ia2_eval.experiments.run import Settings
+    from ia2_eval.experiments.session import Overrides, run_recipe
+
+    settings = Settings(data_dir, device, batch_size)
+    console = Console(stderr=True)
+    raise typer.Exit(run_recipe(recipe, out, Overrides(base, limit), settings, console, dry_run))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("runs/demo"),
+    device: Device = None,
+) -> None:
+    """The whole story on this machine in a few minutes: embedded model, embedded benchmarks, table, CSV and plots."""
+    from ia2_eval.demo import run_demo
+
+    raise typer.Exit(run_demo(out, device, Console(), Console(stderr=True)))
+
+
+@data_app.command("list")
+def data_list(
+    data_dir: DataDir = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Benchmarks. Default: all.")] = None,
+) -> None:
+    """Every benchmark with its source, sizes, label balance and a rendered prompt."""
+    from ia2_eval.benchmarks.show import print_benchmarks
+
+    raise typer.Exit(print_benchmarks(names, data_dir, Console()))
+
+
+@data_app.command("check")
+def data_check(
+    data_dir: DataDir = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Benchmarks. Default: all.")] = None,
+) -> None:
+    """Validate a local data directory; every fault is listed."""
+    from ia2_eval.benchmarks.show import print_faults
+
+    raise typer.Exit(print_faults(names, data_dir, Console()))
+
+
+@leaderboard_app.command("build")
+def leaderboard_build(
+    directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write. Default: the directory itself.")] = None,
+) -> None:
+    """Write leaderboard.csv, leaderboard.md and plots, and print the table."""
+    from ia2_eval.leaderboard import build, print_leaderboard
+
+    board = build(directory, out)
+    print_leaderboard(board, Console())
+    raise typer.Exit(1 if board.faults or board.failed else 0)
+
+
+@embedded_app.command("path")
+def embedded_path() -> None:
+    """Print the directory of the embedded model, for `--model_args pretrained=...`."""
+    from ia2_eval.embedded import MODEL_DIRECTORY
+
+    print(MODEL_DIRECTORY)
+
+
+@embedded_app.command("build")
+def embedded_build(
+    out: Annotated[Path, typer.Option(help="Working directory; a build that was interrupted continues there.")] = Path(
+        "runs/embedded"
+    ),
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps in all.")] = None,
+) -> None:
+    """Train the embedded model again from nothing: seeded, on one thread, in about half an hour."""
+    from ia2_eval.embedded.pretraining import build
+
+    build(out, steps, Console())
+
+
+@app.command(
+    "lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def lm_eval(context: typer.Context) -> None:
+    """lm-eval's own command with the tasks of this package on its path: `ia2-eval lm-eval run --tasks ia2_sst2 ...`."""
+    from lm_eval.__main__ import cli_evaluate
+
+    from ia2_eval.shipped import TASKS_DIRECTORY
+
+    arguments = list(context.args)
+    if arguments and arguments[0] in ("run", "ls", "validate"):
+        arguments += ["--include_path", str(TASKS_DIRECTORY)]
+    sys.argv = ["lm-eval", *arguments]
+    cli_evaluate()
+
+
+def main() -> None:
+    """Entry point. A mistake of the user ends with status 2 and a message, an interruption with status 130."""
+    # One bar for the whole run says more than lm-eval's four per cell; `ia2-eval lm-eval` keeps them.
+    if "lm-eval" not in sys.argv[1:2]:
+        os.environ.setdefault("TQDM_DISABLE", "1")
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Cells: plan -> run -> record."""

@@ -1,0 +1,132 @@
+"""Trains the adapter of a cell: from the benchmark's training set to `ia2_training`'s examples and back to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ia2_eval.benchmarks import TrainingSet, draw_training_set, get_benchmark, load_benchmark
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.record import Training, TrainingPhase
+from ia2_eval.experiments.store import Store
+from ia2_eval.lm.base_model import BaseModel
+from ia2_eval.protocol import Protocol
+from ia2_eval.scoring.answers import ANSWER_FORMATS
+
+if TYPE_CHECKING:
+    from ia2_training import Adapted, Check, TeacherTargets, TrainingConfig, TrainingExample
+    from ia2_training.train import PhaseHistory
+
+
+def training_examples(
+    training_set: TrainingSet, protocol: Protocol
+) -> tuple[list[TrainingExample], list[TrainingExample]]:
+    """D_T and its dev set, each example with the demonstrations that the teacher is shown for it."""
+    from ia2_training import TrainingExample
+
+    train = [
+        TrainingExample(e.prompt, e.answer, tuple(d.text for d in training_set.train_demonstrations(i)))
+        for i, e in enumerate(training_set.train)
+    ]
+    dev = [
+        TrainingExample(e.prompt, e.answer, tuple(d.text for d in training_set.dev_demonstrations(j, protocol)))
+        for j, e in enumerate(training_set.dev)
+    ]
+    return train, dev
+
+
+def training_config(cell: Cell) -> TrainingConfig:
+    """How `ia2_training` trains the adapter of a cell."""
+    from ia2_training import TrainingConfig
+
+    assert cell.learning_rate and cell.epochs and cell.batch_size and cell.target_tokens and cell.seed is not None
+    answer_format = get_benchmark(cell.source).answer_format
+    if cell.protocol == "paper":
+        return TrainingConfig.paper(
+            cell.learning_rate, cell.target_tokens, epochs=cell.epochs, batch_size=cell.batch_size, seed=cell.seed
+        )
+    return TrainingConfig.strict(
+        cell.learning_rate,
+        cell.target_tokens,
+        epochs=cell.epochs,
+        batch_size=cell.batch_size,
+        seed=cell.seed,
+        answer_end=ANSWER_FORMATS[answer_format].end if answer_format else None,
+    )
+
+
+@dataclass
+class CellTrainer:
+    """Trains the cells of a run one after the other; the teacher's targets are collected once per training set."""
+
+    store: Store
+    base: BaseModel
+    data_dir: Path | None = None
+    _targets: dict[tuple[object, ...], TeacherTargets] = field(default_factory=dict)
+
+    def train(self, cell: Cell, progress: Callable[[Check], None]) -> tuple[Adapted, Training]:
+        """Train the cell's adapter on the base, in place; the caller detaches it.
+
+        `ia2_sft` starts from the adapter of the `ia2` cell that differs in nothing else, if that has been run: the
+        result is the same as training both phases.
+        """
+        from ia2_training import LoraAdapter, adapt
+
+        assert cell.adapter and cell.n and cell.seed is not None
+        training_set = draw_training_set(load_benchmark(cell.source, self.data_dir), cell.n, cell.seed)
+        train, dev = training_examples(training_set, cell.protocol)
+        aligned = self.store.done(cell.model_copy(update={"method": "ia2"})) if cell.method == "ia2_sft" else None
+        needs_targets = cell.method == "ia2" or (cell.method == "ia2_sft" and aligned is None)
+        adapted = adapt(
+            self.base.model,
+            self.base.tokenizer,
+            train,
+            dev,
+            method=cell.method,
+            adapter=LoraAdapter(r=cell.adapter.r, alpha=cell.adapter.alpha, modules=cell.adapter.modules),
+            config=training_config(cell),
+            targets=self._collect(cell, train, dev) if needs_targets else None,
+            initial_adapter=self.store.adapter_path(aligned.key) if aligned else None,
+            progress=progress,
+        )
+        earlier = aligned.training.phases if aligned and aligned.training else ()
+        return adapted, Training(
+            phases=(*earlier, *(_phase(history, cell) for history in adapted.history)),
+            extra_labels=len(dev),
+            trainable_parameters=sum(p.numel() for p in adapted.model.parameters() if p.requires_grad),
+            adapter=self.store.write_adapter(cell.key, adapted.save),
+        )
+
+    def _collect(self, cell: Cell, train: list[TrainingExample], dev: list[TrainingExample]) -> TeacherTargets:
+        from ia2_training import TeacherTargets
+
+        key = (cell.source, cell.n, cell.seed, cell.protocol, cell.target_tokens)
+        if key not in self._targets:
+            config = training_config(cell)
+            self._targets.clear()  # cells of one training set stand together in a plan
+            self._targets[key] = TeacherTargets.collect(
+                self.base.model,
+                self.base.tokenizer,
+                train,
+                dev,
+                max_new_tokens=config.max_new_tokens,
+                answer_end=config.answer_end,
+                batch_size=config.target_batch_size,
+            )
+        return self._targets[key]
+
+
+def _phase(history: PhaseHistory, cell: Cell) -> TrainingPhase:
+    assert cell.n and cell.batch_size
+    steps_per_epoch = -(-cell.n // min(cell.batch_size, cell.n))
+    last_epoch = history.train_losses[-steps_per_epoch:]
+    return TrainingPhase(
+        loss=history.loss,
+        steps=history.steps,
+        kept_step=history.kept_step,
+        dev_loss=history.dev_loss,
+        train_loss=sum(last_epoch) / len(last_epoch),
+        stopped=history.stop_reason,
+    )

@@ -1,0 +1,75 @@
+"""The unit of work: one model, adapted in one way on one training set, evaluated on some benchmarks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from ia2_eval.frozen import Frozen
+from ia2_eval.lm.base_model import Base
+from ia2_eval.protocol import Protocol
+
+Method = Literal["no_icl", "icl", "sft", "ia2", "ia2_sft"]
+
+TRAINED_METHODS: tuple[Method, ...] = ("sft", "ia2", "ia2_sft")
+
+
+class Lora(Frozen):
+    """LoRA (arXiv 2106.09685), as in section 4 of the IA2 paper by default."""
+
+    type: Literal["lora"] = "lora"
+    r: int = Field(default=8, ge=1)
+    alpha: int = Field(default=8, ge=1)
+    modules: tuple[str, ...] = ("q_proj", "k_proj", "o_proj")
+
+    @property
+    def label(self) -> str:
+        return f"lora_r{self.r}_a{self.alpha}_" + "".join(module.removesuffix("_proj")[0] for module in self.modules)
+
+
+class Cell(Frozen):
+    """Frozen specification of one unit of work.
+
+    Everything that can change the result is in it and nothing else is, so that its key names the result.
+    A field that does not apply to the method is None: `no_icl` has no training set, `icl` no learning rate.
+    """
+
+    version: int = Field(default=1, description="raised when the same cell would give another result")
+    base: Base
+    source: str = Field(description="benchmark that demonstrations and training examples come from")
+    n: int | None = Field(default=None, description="size N of the training set D_T(N, seed)")
+    seed: int | None = Field(default=None, description="draw of D_T, adapter initialisation, example order")
+    method: Method
+    adapter: Lora | None = None
+    learning_rate: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = Field(default=None, description="training examples per optimiser step")
+    target_tokens: int | None = Field(default=None, description="T: tokens of the teacher's response at most")
+    protocol: Protocol = "strict"
+    evals: tuple[str, ...] = Field(description="benchmarks to evaluate on: the source, then its OOD partners")
+    limit: int | None = Field(default=None, description="evaluate on the first `limit` examples only")
+    data: str = Field(description="sha256 of the examples of the source and the evals")
+
+    @property
+    def key(self) -> str:
+        """First 16 hexadecimal digits of the sha256 of the canonical JSON form."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def trained(self) -> bool:
+        return self.method in TRAINED_METHODS
+
+    @property
+    def label(self) -> str:
+        """Short name for progress lines, such as `sst2 N=4 seed 0 ia2_sft lr 0.001`."""
+        parts = [self.source]
+        if self.n is not None:
+            parts.append(f"N={self.n} seed {self.seed}")
+        parts.append(self.method)
+        if self.learning_rate is not None:
+            parts.append(f"lr {self.learning_rate:g}")
+        return " ".join(parts)

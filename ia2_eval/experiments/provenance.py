@@ -1,0 +1,66 @@
+"""Where a result comes from: versions, commit, device, time and memory."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ia2_eval.experiments.record import Provenance
+
+PACKAGES = ("ia2-eval", "lm_eval", "torch", "transformers", "peft", "accelerate", "datasets", "netcal", "numpy")
+
+
+def provenance(device: str, wall_seconds: float) -> Provenance:
+    """Provenance of a cell that has just ended on `device`."""
+    commit, dirty = git_state()
+    return Provenance(
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        versions=versions(),
+        git_commit=commit,
+        git_dirty=dirty,
+        device=device,
+        wall_seconds=round(wall_seconds, 3),
+        peak_memory_bytes=peak_memory(),
+    )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that a result depends on, and of Python."""
+    found = {"python": ".".join(str(part) for part in sys.version_info[:3])}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_state() -> tuple[str | None, bool | None]:
+    """Commit of this checkout and whether it has uncommitted changes; (None, None) for an installed package."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None, None
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout
+
+    try:
+        return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain").strip())
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def peak_memory() -> int:
+    """Peak memory of this process so far in bytes: on the accelerator when one is used, else resident."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(resident if sys.platform == "darwin" else resident * 1024)

@@ -1,0 +1,71 @@
+"""What a cell left behind: one typed, versioned JSON file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.frozen import Frozen
+
+SCHEMA_VERSION = 1
+
+
+class Evaluation(Frozen):
+    """Metrics of one cell on one benchmark."""
+
+    eval: str = Field(description="benchmark name")
+    ood: bool = Field(description="whether the benchmark is another than the source")
+    n: int = Field(description="number of evaluated examples")
+    metrics: dict[str, float] = Field(description="name -> value: `acc`, `ece`, ... (fractions, not per cent)")
+    intervals: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="95 % bootstrap interval over examples, for the metrics that have one"
+    )
+    samples: str = Field(description="per-example rows (JSON lines), relative to the run's directory")
+
+
+class TrainingPhase(Frozen):
+    """One optimisation phase: alignment, or cross-entropy."""
+
+    loss: str
+    steps: int = Field(description="optimiser steps taken")
+    kept_step: int = Field(description="step whose weights were kept; 0 is the state before the first")
+    dev_loss: float | None = Field(description="dev loss of the kept weights; None without a dev set")
+    train_loss: float = Field(description="mean training loss of the last epoch")
+    stopped: Literal["patience", "budget"] = Field(description="why it ended")
+
+
+class Training(Frozen):
+    phases: tuple[TrainingPhase, ...]
+    extra_labels: int = Field(description="labelled dev examples used for stopping, beyond the N of D_T")
+    trainable_parameters: int
+    adapter: str = Field(description="PEFT directory, relative to the run's directory")
+
+    @property
+    def dev_loss(self) -> float | None:
+        """Dev loss of the last phase: what a learning rate is chosen by."""
+        return self.phases[-1].dev_loss
+
+
+class Provenance(Frozen):
+    created: str = Field(description="UTC, ISO 8601")
+    versions: dict[str, str] = Field(description="package -> version")
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    device: str
+    wall_seconds: float
+    peak_memory_bytes: int
+
+
+class Record(Frozen):
+    """Everything known about one finished cell."""
+
+    schema_version: int = SCHEMA_VERSION
+    key: str
+    cell: Cell
+    status: Literal["ok", "failed"]
+    error: str | None = Field(default=None, description="traceback of a failed cell")
+    provenance: Provenance
+    training: Training | None = None
+    evaluations: tuple[Evaluation, ...] = ()

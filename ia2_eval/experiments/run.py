@@ -1,0 +1,93 @@
+"""Runs the cells of a plan one after the other on one loaded base model."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ia2_eval.experiments.adapt_cell import CellTrainer
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.evaluate import Evaluator
+from ia2_eval.experiments.provenance import provenance
+from ia2_eval.experiments.record import Evaluation, Record, Training
+from ia2_eval.experiments.store import Store
+from ia2_eval.lm.base_model import BaseFiles, BaseModel, load, use_threads_for
+from ia2_eval.lm.merged import merged_adapter
+
+if TYPE_CHECKING:
+    from ia2_training import Check
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells whoever watches it."""
+
+    cell_started: Callable[[Cell], None]
+    training: Callable[[Check], None]
+    cell_finished: Callable[[Record], None]
+    damaged: Callable[[Path, str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run, none of which changes a result beyond rounding."""
+
+    data_dir: Path | None = None
+    device: str | None = None
+    batch_size: int = 32
+
+
+def run(cells: list[Cell], files: BaseFiles, store: Store, settings: Settings, progress: Progress) -> list[Record]:
+    """Run the cells that have no good record yet; gives the records of all cells, those of failed ones included.
+
+    Each record is written as soon as its cell has ended, so an interrupted run loses the running cell and no other.
+    A cell that fails is recorded with its traceback and does not stop the others; the next run tries it again.
+    """
+    records = {cell.key: record for cell in cells if (record := store.done(cell, progress.damaged))}
+    missing = [cell for cell in cells if cell.key not in records]
+    if missing:
+        base = load(files, settings.device)
+        use_threads_for(base.model)
+        trainer = CellTrainer(store, base, settings.data_dir)
+        evaluator = Evaluator(store, base.tokenizer, settings.batch_size, settings.data_dir)
+        for cell in missing:
+            progress.cell_started(cell)
+            record = _run_cell(cell, base, trainer, evaluator, progress)
+            store.write_record(record)
+            records[cell.key] = record
+            progress.cell_finished(record)
+    return [records[cell.key] for cell in cells]
+
+
+def _run_cell(cell: Cell, base: BaseModel, trainer: CellTrainer, evaluator: Evaluator, progress: Progress) -> Record:
+    started = time.monotonic()
+    training: Training | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    error = None
+    try:
+        if cell.trained:
+            adapted, training = trainer.train(cell, progress.training)
+            with contextlib.ExitStack() as stack:
+                stack.callback(adapted.detach)
+                if cell.protocol == "paper":
+                    stack.enter_context(merged_adapter(adapted.model))
+                evaluations = evaluator.evaluate(cell, adapted.model)
+        else:
+            evaluations = evaluator.evaluate(cell, base.model)
+    except Exception:
+        error = traceback.format_exc()
+        training, evaluations = None, ()
+    return Record(
+        key=cell.key,
+        cell=cell,
+        status="failed" if error else "ok",
+        error=error,
+        provenance=provenance(str(base.model.device), time.monotonic() - started),
+        training=training,
+        evaluations=evaluations,
+    )

@@ -1,0 +1,97 @@
+"""What `ia2-eval run` does: recipe -> plan -> run, shown on a console."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.plan import plan
+from ia2_eval.experiments.recipe import Recipe, load_recipe
+from ia2_eval.experiments.run import Settings, run
+from ia2_eval.experiments.store import Store
+from ia2_eval.experiments.watch import print_plan, watch
+from ia2_eval.lm.base_model import Base, locate
+from ia2_eval.shipped import RECIPES_DIRECTORY
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line changes in a recipe."""
+
+    base: str | None = None
+    limit: int | None = None
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        changes: dict[str, object] = {}
+        if self.base is not None:
+            # On the model of the recipe a revision is pinned; another model has its own.
+            dtype = "float32" if self.base == "embedded" else recipe.base.dtype
+            changes["base"] = Base(model=self.base, dtype=dtype)
+        if self.limit is not None:
+            changes["limit"] = self.limit
+        return recipe.model_copy(update=changes)
+
+
+def run_recipe(
+    path: Path, out: Path, overrides: Overrides, settings: Settings, console: Console, dry_run: bool = False
+) -> int:
+    """Run a recipe; gives the exit status: 0 when every cell is done, 1 when some failed, 130 when interrupted.
+
+    Raises:
+        UserError: the recipe, its data or its model cannot be used; nothing has been run.
+    """
+    recipe = overrides.apply(load_recipe(find_recipe(path)))
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {str(out)!r} is a file; give a directory")
+    files = locate(recipe.base)
+    cells = plan(recipe, files.base, settings.data_dir)
+    store = Store(out)
+    done = sum(store.done(cell) is not None for cell in cells)
+    print_plan(cells, done, console)
+    if dry_run:
+        return 0
+    store.write_recipe(recipe)
+    _quieten()
+    try:
+        with watch(len(cells), done, console) as progress:
+            records = run(cells, files, store, settings, progress)
+    except KeyboardInterrupt:
+        finished = sum(store.done(cell) is not None for cell in cells)
+        console.print(
+            f"interrupted: {finished} of {len(cells)} cells are done; the same command continues", highlight=False
+        )
+        return INTERRUPTED
+    failed = sum(record.status == "failed" for record in records)
+    if failed:
+        console.print(
+            f"{failed} of {len(cells)} cells failed: see the tracebacks in {out / 'records'}; the same command retries",
+            style="red",
+            highlight=False,
+        )
+    return 1 if failed else 0
+
+
+def _quieten() -> None:
+    """Leave the console to the run's own progress: libraries speak up only when something is wrong."""
+    for chatty in ("lm_eval", "httpx", "datasets", "transformers"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def find_recipe(recipe: Path) -> Path:
+    """A recipe by path, or a shipped one by its name."""
+    if recipe.exists():
+        return recipe
+    shipped = RECIPES_DIRECTORY / f"{recipe.name.removesuffix('.yaml')}.yaml"
+    if recipe.parent == Path() and shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(path.stem for path in RECIPES_DIRECTORY.glob("*.yaml")))
+    raise UserError(f"there is no recipe {str(recipe)!r}; shipped recipes: {names}")

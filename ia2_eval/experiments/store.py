@@ -1,0 +1,88 @@
+"""A run's directory: records, samples and adapters, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ia2_eval.atomic import write_atomically
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.recipe import Recipe
+from ia2_eval.experiments.record import Record
+
+
+@dataclass(frozen=True)
+class Store:
+    """What the cells of a run left behind.
+
+    `records/<key>.json` holds the record of a cell, `samples/<key>/<eval>.jsonl` its per-example rows,
+    `adapters/<key>/` its adapter in PEFT's format. The record is written last, so a cell with a record is complete.
+    """
+
+    directory: Path
+
+    def record_path(self, key: str) -> Path:
+        return self.directory / "records" / f"{key}.json"
+
+    def adapter_path(self, key: str) -> Path:
+        return self.directory / "adapters" / key
+
+    def samples_path(self, key: str, eval_name: str) -> Path:
+        return self.directory / "samples" / key / f"{eval_name}.jsonl"
+
+    def relative(self, path: Path) -> str:
+        return path.relative_to(self.directory).as_posix()
+
+    def record(self, key: str, on_damaged: Callable[[Path, str], None] | None = None) -> Record | None:
+        """The record of a cell, or None when there is none.
+
+        A file that cannot be read as a record is set aside as `<name>.damaged` and reported; its cell counts as
+        missing.
+        """
+        path = self.record_path(key)
+        if not path.exists():
+            return None
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            aside = path.with_suffix(".json.damaged")
+            path.replace(aside)
+            if on_damaged:
+                on_damaged(aside, str(error).splitlines()[0])
+            return None
+
+    def done(self, cell: Cell, on_damaged: Callable[[Path, str], None] | None = None) -> Record | None:
+        """The record of a cell that has finished well; None when it must be run (again)."""
+        record = self.record(cell.key, on_damaged)
+        return record if record is not None and record.status == "ok" else None
+
+    def write_record(self, record: Record) -> None:
+        write_atomically(self.record_path(record.key), (record.model_dump_json(indent=1) + "\n").encode())
+
+    def write_samples(self, key: str, eval_name: str, rows: Iterable[dict[str, Any]]) -> str:
+        """Write per-example rows; gives their path relative to the run's directory."""
+        path = self.samples_path(key, eval_name)
+        write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        return self.relative(path)
+
+    def write_adapter(self, key: str, save: Callable[[Path], None]) -> str:
+        """Let `save` write an adapter into a new folder, then put it in place; gives its path within the run."""
+        path = self.adapter_path(key)
+        temporary = path.with_name(f"{key}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        save(temporary)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+        return self.relative(path)
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+        write_atomically(self.directory / "recipe.yaml", content.encode())

@@ -1,0 +1,94 @@
+"""Shows a run: one progress bar on a terminal, one plain line per cell where there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.record import Record
+from ia2_eval.experiments.run import Progress
+
+if TYPE_CHECKING:
+    from ia2_training import Check
+
+
+def print_plan(cells: Sequence[Cell], done: int, console: Console) -> None:
+    """The cells of a plan, counted by benchmark and method."""
+    table = Table("source", "N", "evaluated on", "method", "learning rates", "seeds", "cells", box=None, pad_edge=False)
+    groups = Counter((cell.source, cell.n, cell.evals, cell.method) for cell in cells)
+    for (source, n, evals, method), count in groups.items():
+        members = [c for c in cells if (c.source, c.n, c.evals, c.method) == (source, n, evals, method)]
+        rates = sorted({c.learning_rate for c in members if c.learning_rate is not None})
+        table.add_row(
+            source,
+            "-" if n is None else str(n),
+            ", ".join(evals),
+            method,
+            ", ".join(f"{rate:g}" for rate in rates) or "-",
+            "-" if members[0].seed is None else str(len({c.seed for c in members})),
+            str(count),
+        )
+    console.print(table)
+    adapters = sum(cell.trained for cell in cells)
+    console.print(f"{len(cells)} cells ({adapters} adapters), {done} of them done", highlight=False)
+
+
+@contextmanager
+def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
+    """Callbacks that show a run of `total` cells, `done` of which need no work."""
+    counted = done
+    with Bar(
+        TextColumn("{task.description}", table_column=None),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[training]}", style="dim"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=total, completed=done, training="")
+
+        def cell_started(cell: Cell) -> None:
+            bar.update(task, description=cell.label, training="")
+
+        def training(check: Check) -> None:
+            bar.update(task, training=str(check))
+
+        def cell_finished(record: Record) -> None:
+            nonlocal counted
+            counted += 1
+            bar.update(task, completed=counted, training="")
+            if record.status == "failed":
+                console.print(Text(f"failed: {record.cell.label}: {_last_line(record)}", style="red"), soft_wrap=True)
+            elif not console.is_terminal:
+                console.print(Text(f"[{counted}/{total}] {record.cell.label}: {_outcome(record)}"), soft_wrap=True)
+
+        def damaged(path: Path, reason: str) -> None:
+            console.print(Text(f"set aside a damaged record as {path}: {reason}", style="yellow"), soft_wrap=True)
+
+        yield Progress(cell_started, training, cell_finished, damaged)
+
+
+def _outcome(record: Record) -> str:
+    scores = [
+        f"{evaluation.eval} acc {evaluation.metrics['acc']:.3f}"
+        + (f" ece {evaluation.metrics['ece']:.3f}" if "ece" in evaluation.metrics else "")
+        for evaluation in record.evaluations
+    ]
+    return ", ".join(scores) + f" ({record.provenance.wall_seconds:.1f} s)"
+
+
+def _last_line(record: Record) -> str:
+    return (record.error or "").strip().splitlines()[-1]

@@ -1,0 +1,107 @@
+"""Records -> tidy rows: one per base, adapter, protocol, source, eval, N, method, metric and selection."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from ia2_eval.experiments.cell import Method
+from ia2_eval.experiments.record import Evaluation
+from ia2_eval.leaderboard.groups import Group, evaluation_on
+from ia2_eval.leaderboard.learning_rate import Selection, chosen_learning_rates
+from ia2_eval.leaderboard.summary import summarise
+from ia2_eval.protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `leaderboard.csv`. None is an empty field: the value does not apply or cannot be known."""
+
+    base: str
+    adapter: str  # empty for a method without training
+    protocol: Protocol
+    source: str
+    eval: str
+    ood: bool
+    N: int | None  # size of the training set; `no_icl` has none and is repeated beside every N of its source
+    method: Method
+    metric: str
+    selection: Selection
+    learning_rate: float | None
+    mean: float
+    std: float | None  # sample under `strict`, population under `paper`; 0 for `no_icl`, a single evaluation
+    ci_low: float | None
+    ci_high: float | None
+    interval: str | None  # what the 95 % interval is over: `t` (seeds) or `bootstrap` (examples of the one seed)
+    seeds: int | None  # None for `no_icl`
+    seeds_expected: int | None
+    n: int  # evaluated examples per seed
+    complete: bool  # every expected seed of every learning rate is there
+
+
+def aggregate(groups: Sequence[Group]) -> list[Row]:
+    """Rows in a fixed order: as the groups, then eval, metric, selection."""
+    return [
+        row
+        for group in groups
+        for benchmark in group.evals
+        for selection, learning_rate in chosen_learning_rates(group, benchmark).items()
+        for size in training_sizes(groups, group)
+        for row in _rows(group, benchmark, selection, learning_rate, size)
+    ]
+
+
+def training_sizes(groups: Sequence[Group], group: Group) -> list[int | None]:
+    """The group's N; for `no_icl`, which has none, every N of the same base, protocol and source."""
+    if group.n is not None:
+        return [group.n]
+    sizes = {
+        other.n
+        for other in groups
+        if (other.base, other.protocol, other.source) == (group.base, group.protocol, group.source)
+        and other.n is not None
+    }
+    return [*sorted(sizes)] or [None]
+
+
+def _rows(
+    group: Group, benchmark: str, selection: Selection, learning_rate: float | None, size: int | None
+) -> Iterator[Row]:
+    evaluations = [found for record in group.at(learning_rate) if (found := evaluation_on(record, benchmark))]
+    complete = not group.missing()
+    seedless = group.method == "no_icl"
+    ddof = 1 if group.protocol == "strict" and not seedless else 0
+    for metric in sorted({name for evaluation in evaluations for name in evaluation.metrics}):
+        measured: list[Evaluation] = [evaluation for evaluation in evaluations if metric in evaluation.metrics]
+        summary = summarise(
+            [evaluation.metrics[metric] for evaluation in measured], ddof, measured[0].intervals.get(metric)
+        )
+        yield Row(
+            base=group.base,
+            adapter=group.adapter,
+            protocol=group.protocol,
+            source=group.source,
+            eval=benchmark,
+            ood=benchmark != group.source,
+            N=size,
+            method=group.method,
+            metric=metric,
+            selection=selection,
+            learning_rate=learning_rate,
+            **summary._asdict(),
+            seeds=None if seedless else len(measured),
+            seeds_expected=None if seedless else len(group.seeds),
+            n=measured[0].n,
+            complete=complete and len(measured) == len(group.seeds),
+        )
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """CSV with a header. Numbers in full precision; None is an empty field, so numeric columns hold numbers only."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()

@@ -1,0 +1,100 @@
+"""Which figures a leaderboard has, and how they are written."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ia2_eval.atomic import write_atomically
+from ia2_eval.benchmarks import get_benchmark
+from ia2_eval.experiments.cell import Method
+from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
+from ia2_eval.leaderboard.aggregate import Row, training_sizes
+from ia2_eval.leaderboard.groups import Group
+from ia2_eval.leaderboard.learning_rate import accuracy_metric
+from ia2_eval.leaderboard.reliability_plot import Reliability, pool, reliability_figure
+from ia2_eval.leaderboard.style import RC_PARAMS
+from ia2_eval.leaderboard.table import Section, eval_title, places, sections
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Drawn(NamedTuple):
+    paths: tuple[Path, ...]
+    faults: tuple[str, ...]  # sample files that cannot be used
+
+
+def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], rows: Sequence[Row]) -> Drawn:
+    """Draws `accuracy_vs_n[_ood]` and `reliability_<source>_to_<eval>`, each as PNG and SVG, in a folder per section.
+
+    Args:
+        run_directory: where the samples are.
+        directory: where the folders go.
+        groups: all of the run.
+        rows: all of the run.
+    """
+    paths: list[Path] = []
+    faults: list[str] = []
+    for section in sections(groups):
+        folder = directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section)))
+        reliability = _draw_reliability(run_directory, folder, section, section.groups(groups))
+        paths += [*_draw_accuracy(folder, section, section.rows(rows)), *reliability.paths]
+        faults += reliability.faults
+    return Drawn(tuple(paths), tuple(dict.fromkeys(faults)))  # an untrained method may stand in several sections
+
+
+def _draw_accuracy(folder: Path, section: Section, rows: Sequence[Row]) -> list[Path]:
+    headline = [
+        row
+        for row in rows
+        if row.selection in section.headline
+        and row.metric == accuracy_metric(section.protocol, get_benchmark(row.eval).single_token)
+    ]
+    paths = []
+    for name, ood in (("accuracy_vs_n", False), ("accuracy_vs_n_ood", True)):
+        shown = [row for row in headline if row.ood == ood]
+        if shown:
+            title = f"{section.title}\nmean and 95 % interval"
+            paths += write_figure(partial(accuracy_figure, shown, title), folder / name)
+    return paths
+
+
+def _draw_reliability(run_directory: Path, folder: Path, section: Section, groups: Sequence[Group]) -> Drawn:
+    sizes: dict[tuple[str, str], list[int | None]] = {}
+    for place in places(groups, single_token=True):
+        sizes.setdefault((place.source, place.eval), []).append(place.n)
+    paths: list[Path] = []
+    faults: list[str] = []
+    for (source, benchmark), at in sizes.items():
+        diagrams: dict[tuple[int | None, Method], Reliability] = {}
+        for group in (group for group in groups if group.source == source):
+            reliability, sample_faults = pool(run_directory, group, benchmark)
+            faults += sample_faults
+            if reliability is not None:
+                diagrams |= {(size, group.method): reliability for size in training_sizes(groups, group)}
+        if diagrams:
+            to = "" if benchmark == source else f" → {eval_title(source, benchmark)}"
+            draw = partial(reliability_figure, diagrams, at, f"{eval_title(source, source)}{to} · {section.title}")
+            paths += write_figure(draw, folder / f"reliability_{source}_to_{benchmark}")
+    return Drawn(tuple(paths), tuple(faults))
+
+
+def write_figure(draw: Callable[[], Figure], stem: Path) -> list[Path]:
+    """Draws a figure in the house style and writes `stem.png` and `stem.svg`, whose bytes depend on the figure only."""
+    import matplotlib
+
+    paths = []
+    with matplotlib.rc_context(RC_PARAMS):
+        figure = draw()
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout is done: once, not for each format
+        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+            picture = io.BytesIO()
+            figure.savefig(picture, format=suffix[1:], dpi=160, metadata=metadata)
+            paths.append(write_atomically(stem.parent / (stem.name + suffix), picture.getvalue()))
+    return paths

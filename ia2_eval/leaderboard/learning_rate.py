@@ -1,0 +1,83 @@
+"""Which learning rate is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import fsum, inf
+from typing import Literal
+
+from ia2_eval.benchmarks import get_benchmark
+from ia2_eval.leaderboard.groups import Group, evaluation_on
+from ia2_eval.protocol import Protocol
+
+Selection = Literal["none", "dev", "oracle"]
+"""How a learning rate was chosen.
+
+`none`: the method has no learning rate. `dev`: lowest dev loss, once per source, used for every evaluation set.
+`oracle`: highest accuracy on the very evaluation set that is reported, so its score is optimistic.
+"""
+
+
+def headline_selection(protocol: Protocol, trained: bool) -> Selection:
+    """What the table reports: the dev choice under `strict`; the oracle under `paper`, as published."""
+    if not trained:
+        return "none"
+    return "dev" if protocol == "strict" else "oracle"
+
+
+def accuracy_metric(protocol: Protocol, single_token: bool) -> str:
+    """`acc_full_vocab` for single-token benchmarks under `paper` (what the papers report), else `acc`."""
+    return "acc_full_vocab" if protocol == "paper" and single_token else "acc"
+
+
+def calibration_metric(protocol: Protocol) -> str:
+    """ECE over 15 bins: equal-width under `strict`, equal-mass under `paper`. Both of label-normalised confidence.
+
+    The papers' own confidence (first probability over the sum of the ten first) is not in the records.
+    """
+    return "ece_mass" if protocol == "paper" else "ece"
+
+
+def chosen_learning_rates(group: Group, benchmark: str) -> dict[Selection, float | None]:
+    """Learning rate by selection. `{"none": None}` without training; a choice that cannot be made is absent."""
+    if not group.trained:
+        return {"none": None}
+    metric = accuracy_metric(group.protocol, get_benchmark(benchmark).single_token)
+    dev_loss: dict[float, dict[int | None, float]] = {}
+    negative_accuracy: dict[float, dict[int | None, float]] = {}
+    for record in group.records:
+        rate, seed = record.cell.learning_rate, record.cell.seed
+        assert rate is not None and record.training is not None  # checked as the record was read
+        loss = record.training.dev_loss
+        dev_loss.setdefault(rate, {})[seed] = inf if loss is None or loss != loss else loss
+        evaluation = evaluation_on(record, benchmark)
+        if evaluation is not None and metric in evaluation.metrics:
+            negative_accuracy.setdefault(rate, {})[seed] = -evaluation.metrics[metric]
+    chosen: dict[Selection, float | None] = {"oracle": lowest_mean(negative_accuracy)}
+    if group.protocol == "strict":
+        chosen = {"dev": lowest_mean(dev_loss), **chosen}
+    return {selection: rate for selection, rate in chosen.items() if rate is not None}
+
+
+def lowest_mean(scores: Mapping[float, Mapping[int | None, float]]) -> float | None:
+    """The learning rate with the lowest mean score over seeds; the lower learning rate on a tie.
+
+    Only learning rates with the greatest number of seeds are candidates (one lucky seed must not beat five), and they
+    are compared over the seeds that all of them have (the same draws), or over their own where they share none.
+    A single candidate needs no score. None when there is no candidate, or when several have no finite mean.
+
+    Args:
+        scores: learning rate -> seed -> score; infinite where training left no score.
+    """
+    most = max(map(len, scores.values()), default=0)
+    candidates = {rate: by_seed for rate, by_seed in scores.items() if by_seed and len(by_seed) == most}
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    shared = set.intersection(*map(set, candidates.values())) if candidates else set()
+
+    def mean(rate: float) -> float:
+        values = [score for seed, score in candidates[rate].items() if seed in shared or not shared]
+        return float(f"{fsum(values) / len(values):.12g}")  # equal means must tie whatever their rounding errors
+
+    best = min(sorted(candidates), key=mean, default=None)
+    return None if best is None or mean(best) == inf else best

@@ -1,0 +1,97 @@
+"""What a run left on disk, validated. A file that cannot be used is named, never skipped in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ia2_eval.benchmarks import get_benchmark
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record
+
+
+class RecordsRead(NamedTuple):
+    records: tuple[Record, ...]
+    faults: tuple[str, ...]
+
+
+class Sample(BaseModel):
+    """The part of a per-example row that a reliability diagram needs."""
+
+    confidence: float = Field(ge=0, le=1)
+    correct: bool
+
+
+class _Header(BaseModel):
+    schema_version: int
+
+
+def read_records(run_directory: Path) -> RecordsRead:
+    """Every `records/*.json` of a run, in the order of their names, and one line per file that cannot be used.
+
+    Raises:
+        UserError: the directory holds no record file at all.
+    """
+    paths = sorted((run_directory / "records").glob("*.json"))
+    if not paths:
+        raise UserError(
+            f"{run_directory} holds no records/*.json. "
+            f"Give the directory of a run: `ia2-eval run RECIPE.yaml --out {run_directory}` writes one."
+        )
+    records, faults = [], []
+    for path in paths:
+        try:
+            records.append(_read_record(path))
+        except (OSError, ValueError, UserError) as error:
+            faults.append(f"records/{path.name}: {_one_line(error)}")
+    return RecordsRead(tuple(records), tuple(faults))
+
+
+def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[Sample, ...]:
+    """Per-example rows of one evaluation.
+
+    Raises:
+        UserError: the file is absent, has a row that is not valid (the line is named), or not one row per example.
+    """
+    path = run_directory / evaluation.samples
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{evaluation.samples}: cannot be read ({error})") from error
+    if len(lines) != evaluation.n:
+        raise UserError(f"{evaluation.samples}: {len(lines)} rows, but its record counts {evaluation.n} examples")
+    samples = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            samples.append(Sample.model_validate_json(line))
+        except ValidationError as error:
+            raise UserError(f"{evaluation.samples}, line {number}: {_one_line(error)}") from error
+    return tuple(samples)
+
+
+def _read_record(path: Path) -> Record:
+    text = path.read_text(encoding="utf-8")
+    version = _Header.model_validate_json(text).schema_version
+    if version > SCHEMA_VERSION:
+        raise ValueError(f"schema version {version}, this ia2-eval reads up to {SCHEMA_VERSION}: update ia2-eval")
+    record = Record.model_validate_json(text)
+    cell = record.cell
+    if not path.stem == record.key == cell.key:
+        raise ValueError(f"file name, key {record.key} and the key of its cell, {cell.key}, differ: it was altered")
+    if cell.trained and None in (cell.adapter, cell.learning_rate, cell.n, cell.seed):
+        raise ValueError(f"method {cell.method} needs adapter, learning_rate, n and seed in its cell")
+    if cell.trained and record.status == "ok" and record.training is None:
+        raise ValueError(f"method {cell.method} finished without `training`")
+    for benchmark in (cell.source, *cell.evals):
+        get_benchmark(benchmark)
+    return record
+
+
+def _one_line(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(
+        ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in error.errors()
+    )

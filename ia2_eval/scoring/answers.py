@@ -1,0 +1,98 @@
+"""How a generated answer is found, read and compared: one `AnswerFormat` per way of marking the final answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import eq
+
+from ia2_eval.protocol import Protocol
+from ia2_eval.scoring import paper_parsers, strict_parsers
+from ia2_eval.scoring.math_equivalence import equivalent
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """A way of marking the final answer in free text.
+
+    `strict` takes the first complete answer and ignores what follows it; `paper` parses as the paper's code does.
+    """
+
+    name: str
+    locate: Callable[[str], slice | None]
+    """Strict: where the first answer stands, marker excluded."""
+    read: Callable[[str], str | None]
+    """Strict: the canonical form of a located answer; None when it cannot be read."""
+    equal: Callable[[str, str], bool]
+    """Strict: whether the gold answer and another one, both canonical, are the same."""
+    paper: Callable[[str], str | None]
+    """The paper's parser, applied to whole texts."""
+    normalise: Callable[[str], str] | None = None
+    """A looser form to compare beside the strict one, where the format has one."""
+
+    def parse(self, text: str, protocol: Protocol) -> str | None:
+        """The final answer in `text`, or None when there is none that can be read."""
+        if protocol == "paper":
+            return self.paper(text)
+        span = self.locate(text)
+        return None if span is None else self.read(text[span])
+
+    def end(self, text: str) -> int | None:
+        """Index of the newline that ends the line of the first complete answer; None while there is no such newline.
+
+        `text[:end]` holds the whole answer, so that generation may stop there, and appending to `text` never moves it.
+        """
+        span = self.locate(text)
+        newline = -1 if span is None else text.find("\n", span.stop)
+        return None if newline < 0 else newline
+
+    def correct(self, response: str, gold: str, protocol: Protocol) -> bool:
+        """Whether the answer of `response` is that of `gold`, both parsed. An empty answer is never right."""
+        answer, truth = ((self.parse(text, protocol) or "").strip() for text in (response, gold))
+        if not answer or not truth:
+            return False
+        return answer == truth if protocol == "paper" else self.equal(truth, answer)
+
+    def correct_normalised(self, response: str, gold: str, protocol: Protocol) -> bool:
+        """As `correct`, or equal in the format's looser form.
+
+        Raises:
+            ValueError: the format has no looser form.
+        """
+        if self.normalise is None:
+            raise ValueError(f"answer format {self.name!r} has no normalised form")
+        if self.correct(response, gold, protocol):
+            return True
+        answer = self.normalise(self.parse(response, protocol) or "")
+        return bool(answer) and answer == self.normalise(self.parse(gold, protocol) or "")
+
+
+ANSWER_FORMATS = {
+    answer_format.name: answer_format
+    for answer_format in (
+        AnswerFormat(
+            name="hash_line",
+            locate=strict_parsers.hash_span,
+            read=strict_parsers.number,
+            equal=eq,
+            paper=paper_parsers.gsm8k,
+        ),
+        AnswerFormat(
+            name="hash_text",
+            locate=strict_parsers.hash_span,
+            read=str.strip,
+            equal=eq,
+            paper=paper_parsers.sciq,
+            normalise=strict_parsers.normalised_text,
+        ),
+        AnswerFormat(
+            name="boxed",
+            locate=strict_parsers.box_span,
+            read=str.strip,
+            equal=equivalent,
+            paper=paper_parsers.math,
+        ),
+    )
+}
+"""By name: `hash_line` is a `#### number` line (GSM8K), `hash_text` text after `####` (SciQ), `boxed` LaTeX's
+`\\boxed{...}` (MATH)."""

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from math import log2
+
+import pytest
+from synthetic_run import make_record
+
+from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
+from ia2_eval.leaderboard.aggregate import aggregate
+from ia2_eval.leaderboard.groups import group_records
+
+
+def panels_of(records):
+    rows = [row for row in aggregate(group_records(records).groups) if row.selection != "oracle"]
+    return [panel for panel in accuracy_figure(rows, "title").axes if panel.axison]
+
+
+def accuracy_records(method, by_size):
+    return [
+        make_record(method, {"sst2": {"acc": accuracy}}, n=n, seed=seed)
+        for n, accuracies in by_size.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_points_are_means_with_their_intervals():
+    records = accuracy_records("icl", {4: [0.6, 0.7, 0.8], 8: [0.8, 0.8, 0.8]})
+    (panel,) = panels_of(records)
+    (points, _, (bars,)) = panel.containers[0]
+    assert points.get_xdata() == pytest.approx([log2(4), log2(8)])
+    assert points.get_ydata() == pytest.approx([70, 80])
+    assert bars.get_segments()[0][:, 1] == pytest.approx([70 - 24.8414, 70 + 24.8414], abs=1e-3)
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["4", "8"]
+
+
+def test_methods_at_the_same_n_do_not_cover_one_another():
+    records = [record for method in ("icl", "sft", "ia2") for record in accuracy_records(method, {4: [0.7, 0.7]})]
+    (panel,) = panels_of(records)
+    positions = [points.get_xdata()[0] for points, *_ in panel.containers]
+    assert positions == pytest.approx([2 - 0.09, 2, 2 + 0.09])
+
+
+def test_a_size_that_a_method_lacks_leaves_a_gap():
+    records = accuracy_records("icl", {n: [0.7] for n in (4, 8, 16)}) + accuracy_records("sft", {4: [0.6], 16: [0.8]})
+    (panel,) = panels_of(records)
+    assert panel.containers[1][0].get_ydata() == pytest.approx([60, float("nan"), 80], nan_ok=True)
+
+
+def test_no_icl_is_a_horizontal_line_with_a_band():
+    records = [
+        make_record("no_icl", {"sst2": {"acc": 0.5}}, intervals={"acc": (0.4, 0.6)}),
+        *accuracy_records("icl", {4: [0.7], 8: [0.7]}),
+    ]
+    (panel,) = panels_of(records)
+    line = next(line for line in panel.lines if line.get_label() == "no ICL")
+    assert line.get_ydata() == pytest.approx([50, 50])
+    (band,) = panel.patches
+    assert (band.get_y(), band.get_height()) == pytest.approx((40, 20))
+
+
+def test_one_panel_per_source():
+    records = [make_record("icl", {name: {"acc": 0.5}}, source=name) for name in ("sst2", "agn", "fins", "stf")]
+    titles = [panel.get_title() for panel in panels_of(records)]
+    assert titles == ["SST2", "FinS", "STF", "AGN"]

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import io
+from statistics import pstdev, stdev
+
+import pandas
+import pytest
+from synthetic_run import make_record
+
+from ia2_eval.leaderboard.aggregate import aggregate, to_csv
+from ia2_eval.leaderboard.groups import base_labels, group_records
+from ia2_eval.lm.base_model import Base
+
+
+def rows_of(records):
+    return aggregate(group_records(records).groups)
+
+
+def the_row(rows, **wanted):
+    found = [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def seeds_of(method, accuracies, **keywords):
+    return [
+        make_record(method, {"sst2": {"acc": accuracy, "acc_full_vocab": accuracy}}, seed=seed, **keywords)
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_mean_std_and_interval_of_the_chosen_learning_rate():
+    accuracies = [0.6, 0.7, 0.8]
+    records = seeds_of("sft", accuracies, learning_rate=1e-3, dev_loss=0.1)
+    records += seeds_of("sft", [0.9, 0.9, 0.9], learning_rate=3e-3, dev_loss=0.2)
+    rows = rows_of(records)
+    dev = the_row(rows, metric="acc", selection="dev")
+    assert (dev.learning_rate, dev.seeds, dev.seeds_expected, dev.n, dev.complete) == (1e-3, 3, 3, 10, True)
+    assert (dev.mean, dev.std) == pytest.approx((0.7, stdev(accuracies)))
+    assert (dev.ci_low, dev.ci_high) == pytest.approx((0.7 - 0.248414, 0.7 + 0.248414), abs=1e-6)
+    assert the_row(rows, metric="acc", selection="oracle").learning_rate == 3e-3
+
+
+def test_paper_reports_the_population_std():
+    accuracies = [0.6, 0.7, 0.8]
+    row = the_row(rows_of(seeds_of("sft", accuracies, protocol="paper")), metric="acc")
+    assert (row.selection, row.std) == ("oracle", pytest.approx(pstdev(accuracies)))
+
+
+def test_out_of_distribution_row_has_the_sources_learning_rate_under_strict_and_its_own_under_paper():
+    def records(protocol):
+        return [
+            make_record(
+                "sft",
+                {name: {"acc": acc, "acc_full_vocab": acc} for name, acc in (("sst2", own), ("fins", other))},
+                learning_rate=rate,
+                dev_loss=dev_loss,
+                protocol=protocol,
+            )
+            for rate, dev_loss, own, other in ((1e-3, 0.1, 0.9, 0.5), (3e-3, 0.2, 0.8, 0.7))
+        ]
+
+    strict = the_row(rows_of(records("strict")), eval="fins", metric="acc", selection="dev")
+    paper = the_row(rows_of(records("paper")), eval="fins", metric="acc")
+    assert (strict.ood, strict.learning_rate, strict.mean) == (True, 1e-3, 0.5)
+    assert (paper.ood, paper.learning_rate, paper.mean) == (True, 3e-3, 0.7)
+
+
+def test_no_icl_stands_beside_every_n_of_its_source():
+    records = [make_record("no_icl", {"sst2": {"acc": 0.5}}, intervals={"acc": (0.4, 0.6)})]
+    records += [make_record("icl", {"sst2": {"acc": 0.7}}, n=n) for n in (4, 8)]
+    records += [make_record("icl", {"agn": {"acc": 0.7}}, n=16, source="agn")]
+    rows = [row for row in rows_of(records) if row.method == "no_icl"]
+    assert [row.N for row in rows] == [4, 8]
+    for row in rows:
+        assert (row.mean, row.std, row.ci_low, row.ci_high, row.interval) == (0.5, 0.0, 0.4, 0.6, "bootstrap")
+        assert (row.seeds, row.seeds_expected, row.selection, row.learning_rate) == (None, None, "none", None)
+        assert row.complete
+
+
+def test_no_icl_alone_has_no_n():
+    assert [row.N for row in rows_of([make_record("no_icl", {"sst2": {"acc": 0.5}})])] == [None]
+
+
+def test_missing_seeds_are_counted():
+    # Seed 2 is known from ICL only; the failed cell of seed 1 counts as expected too.
+    records = seeds_of("icl", [0.7, 0.7, 0.7])
+    records += [*seeds_of("sft", [0.6]), make_record("sft", {"sst2": {}}, seed=1, error="RuntimeError: out of memory")]
+    groups = group_records(records).groups
+    row = the_row(aggregate(groups), method="sft", metric="acc", selection="dev")
+    assert (row.seeds, row.seeds_expected, row.complete) == (1, 3, False)
+    assert (row.std, row.interval) == (None, None)
+    assert groups[1].missing() == [(1e-3, [1, 2])]
+
+
+def test_a_learning_rate_that_lacks_seeds_makes_the_row_incomplete():
+    records = seeds_of("sft", [0.6, 0.7], learning_rate=1e-3) + seeds_of("sft", [0.9], learning_rate=3e-3, dev_loss=0)
+    row = the_row(rows_of(records), metric="acc", selection="dev")
+    assert (row.learning_rate, row.seeds, row.seeds_expected, row.complete) == (1e-3, 2, 2, False)
+
+
+def test_results_of_different_settings_are_not_averaged():
+    old = make_record("icl", {"sst2": {"acc": 0.1}}, seed=0, limit=8, created="2026-01-01T00:00:00+00:00")
+    new = make_record("icl", {"sst2": {"acc": 0.7}}, seed=1, created="2026-02-01T00:00:00+00:00")
+    groups, notes = group_records([new, old])
+    assert [row.mean for row in aggregate(groups)] == [0.7]
+    assert len(notes) == 1
+    assert "limit 8 instead of None" in notes[0]
+    assert old.key in notes[0]
+
+
+def test_bases_are_told_apart_by_what_differs():
+    one, two = (Base(model="org/model", revision=revision * 20) for revision in ("ab", "cd"))
+    local = Base(model="/somewhere/checkpoint")
+    assert base_labels([one, local]) == {one: "org/model", local: "checkpoint"}
+    assert base_labels([one, two]) == {one: "org/model abababab", two: "org/model cdcdcdcd"}
+
+
+def test_order_does_not_depend_on_the_order_of_the_records():
+    records = seeds_of("sft", [0.6, 0.7]) + seeds_of("icl", [0.7]) + [make_record("no_icl", {"sst2": {"acc": 0.5}})]
+    assert to_csv(rows_of(records)) == to_csv(rows_of(records[::-1]))
+
+
+def test_csv_columns_and_types():
+    records = [make_record("no_icl", {"sst2": {"acc": 0.5, "ece": 0.3}}), *seeds_of("sft", [0.6])]
+    table = pandas.read_csv(io.StringIO(to_csv(rows_of(records))), keep_default_na=False, na_values=[""])
+    columns = "base adapter protocol source eval ood N method metric selection learning_rate mean std ci_low ci_high"
+    assert " ".join(table.columns) == f"{columns} interval seeds seeds_expected n complete"
+    numeric = ["learning_rate", "mean", "std", "ci_low", "ci_high", "seeds", "seeds_expected", "N", "n"]
+    assert all(pandas.api.types.is_numeric_dtype(table[name]) for name in numeric)
+    assert table["ood"].dtype == table["complete"].dtype == bool
+    assert table["N"].tolist() == [4] * len(table)
+    assert table.loc[table["method"] == "no_icl", "learning_rate"].isna().all()

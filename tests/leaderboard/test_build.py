@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from synthetic_run import make_record, sample, write_run
+
+from ia2_eval.leaderboard import build
+from ia2_eval.leaderboard.groups import group_records
+from ia2_eval.leaderboard.reliability_plot import pool, reliability_figure
+
+
+def small_run():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}, "fins": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record("no_icl", metrics)]
+    for seed in (0, 1):
+        records.append(make_record("icl", metrics, seed=seed))
+        records += [make_record("sft", metrics, seed=seed, learning_rate=rate, dev_loss=rate) for rate in (1e-3, 3e-3)]
+    return records
+
+
+def test_writes_everything(tmp_path):
+    board = build(write_run(tmp_path / "run", small_run()), tmp_path / "out")
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in board.paths}
+    plots = "plots/tiny_strict_lora_r8_a8_qko"
+    figures = ("accuracy_vs_n", "accuracy_vs_n_ood", "reliability_sst2_to_sst2", "reliability_sst2_to_fins")
+    assert names == {"leaderboard.csv", "leaderboard.md"} | {
+        f"{plots}/{figure}{suffix}" for figure in figures for suffix in (".png", ".svg")
+    }
+    on_disk = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert on_disk == set(board.paths)  # and no temporary file
+    for path in board.paths:
+        if path.suffix == ".png":
+            assert path.read_bytes().startswith(b"\x89PNG")
+        if path.suffix == ".svg":
+            assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    assert board.remarks() == []
+
+
+def test_building_twice_gives_the_same_bytes(tmp_path):
+    run = write_run(tmp_path / "run", small_run())
+    first, second = build(run, tmp_path / "a"), build(run, tmp_path / "b")
+    for one, two in zip(first.paths, second.paths, strict=True):
+        assert one.read_bytes() == two.read_bytes(), one.name
+
+
+def test_writes_into_the_runs_directory_by_default(tmp_path):
+    multi_token = make_record("icl", {"gsm8k": {"acc": 0.5, "unparsed": 0.1}}, source="gsm8k")
+    board = build(write_run(tmp_path, [multi_token]))
+    figures = [tmp_path / "plots" / "tiny_strict" / f"accuracy_vs_n.{suffix}" for suffix in ("png", "svg")]
+    assert board.paths == (tmp_path / "leaderboard.csv", tmp_path / "leaderboard.md", *figures)
+
+
+def test_learning_rates_that_cannot_be_told_apart_are_noted(tmp_path):
+    metrics = {"gsm8k": {"acc": 0.5, "unparsed": 0.1}}
+    records = [make_record("sft", metrics, source="gsm8k", learning_rate=rate, dev_loss=None) for rate in (1e-3, 3e-3)]
+    board = build(write_run(tmp_path, records))
+    assert board.notes == ("gsm8k N=4 sft (strict, tiny): no learning rate can be chosen, its cells have no dev loss",)
+    assert board.tables[0].rows[0][2] == ("missing", "missing")
+
+
+def test_faulty_files_and_failed_cells_are_listed_and_the_rest_is_built(tmp_path):
+    failed = make_record("ia2", {"sst2": {}, "fins": {}}, error="Traceback\n  line\nRuntimeError: out of memory\n")
+    run = write_run(tmp_path, [*small_run(), failed])
+    (run / "records" / "broken.json").write_text("{")
+    board = build(run)
+    assert len(board.faults) == 1
+    assert board.faults[0].startswith("records/broken.json: ")
+    assert board.failed == (f"sst2 N=4 seed 0 ia2 lr 0.001 (records/{failed.key}.json): RuntimeError: out of memory",)
+    assert board.notes == ("sst2 N=4 ia2 (strict, tiny) at learning rate 0.001: no finished cell for seed 0, 1",)
+    assert board.rows
+    page = (run / "leaderboard.md").read_text(encoding="utf-8")
+    assert "missing" in page
+    assert "RuntimeError: out of memory" in page
+    assert "broken.json" in page
+
+
+def test_only_failed_cells(tmp_path):
+    board = build(write_run(tmp_path, [make_record("sft", {"sst2": {}}, error="E: x")]))
+    assert board.rows == ()
+    assert board.tables[0].rows == ((("4", "missing"), ("SST2", "SST2"), ("missing", "missing")),)
+
+
+def test_a_faulty_sample_file_is_listed(tmp_path):
+    records = small_run()
+    run = write_run(tmp_path, records)
+    (run / records[0].evaluations[0].samples).unlink()
+    board = build(run)
+    assert len(board.faults) == 1
+    assert board.faults[0].startswith(records[0].evaluations[0].samples)
+
+
+def test_reliability_pools_the_seeds_of_the_reported_learning_rate(tmp_path):
+    rows = [sample(0.95, True), sample(0.95, False), sample(0.55, True), sample(1.0, True)]
+    records = [
+        make_record(
+            "sft", {"sst2": {"acc": 0.75, "ece": 0.2}}, seed=seed, learning_rate=rate, dev_loss=rate, examples=4
+        )
+        for rate in (1e-3, 3e-3)
+        for seed in (0, 1, 2)
+    ]
+    run = write_run(tmp_path, records, rows)
+    for record in records:  # what the other learning rate left is not looked at
+        if record.cell.learning_rate == 3e-3:
+            (run / record.evaluations[0].samples).unlink()
+    reliability, faults = pool(run, group_records(records).groups[0], "sst2")
+    assert faults == []
+    assert reliability is not None
+    assert (reliability.n, reliability.seeds) == (12, 3)
+    assert [bin_.count for bin_ in reliability.bins if bin_.count] == [3, 9]
+    # one bin of 3 (confidence .55, accuracy 1), one of 9 (confidence (.95 + .95 + 1) / 3, accuracy 2/3)
+    assert reliability.ece == pytest.approx(3 / 12 * 0.45 + 9 / 12 * (2.9 / 3 - 2 / 3))
+
+    figure = reliability_figure({(4, "sft"): reliability}, [4], "title")
+    diagram, histogram = figure.axes
+    assert "n 12 (3 seeds)" in diagram.get_title()
+    assert [bar.get_height() for bar in histogram.patches] == [3, 9]
+    accuracy_bars, gap_bars = diagram.patches[::2], diagram.patches[1::2]
+    assert [bar.get_height() for bar in accuracy_bars] == pytest.approx([1, 2 / 3])
+    assert [bar.get_y() + bar.get_height() for bar in gap_bars] == pytest.approx([0.55, 2.9 / 3])  # up to confidence
+
+
+def test_torch_is_never_imported(tmp_path):
+    run = write_run(tmp_path, small_run())
+    code = (
+        "import sys, pathlib, rich.console\n"
+        "from ia2_eval.leaderboard import build, print_leaderboard\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "print_leaderboard(build(pathlib.Path(sys.argv[1])), rich.console.Console())\n"
+        "heavy = {'torch', 'transformers', 'lm_eval', 'netcal', 'datasets'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(run)], check=True, capture_output=True, text=True)

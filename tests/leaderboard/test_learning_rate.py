@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from synthetic_run import make_record
+
+from ia2_eval.leaderboard.groups import group_records
+from ia2_eval.leaderboard.learning_rate import accuracy_metric, calibration_metric, chosen_learning_rates, lowest_mean
+
+
+def test_lowest_mean_takes_the_lowest_and_the_lower_learning_rate_on_a_tie():
+    assert lowest_mean({1e-3: {0: 2.0, 1: 1.0}, 3e-3: {0: 1.0, 1: 1.5}}) == 3e-3
+    # 0.1 + 0.2 and 0.3 + 0 differ in their last bit; the means are equal all the same.
+    assert lowest_mean({3e-3: {0: 0.3, 1: 0.0}, 1e-3: {0: 0.1, 1: 0.2}}) == 1e-3
+
+
+def test_one_lucky_seed_does_not_beat_more_seeds():
+    assert lowest_mean({1e-3: {0: 1.0, 1: 1.0}, 3e-3: {0: 0.0}}) == 1e-3
+
+
+def test_learning_rates_are_compared_over_the_seeds_they_share():
+    # Over its own seeds 1e-3 has the mean 0.5 and would win; on the shared seed 1 it loses.
+    assert lowest_mean({1e-3: {0: 0.0, 1: 1.0}, 3e-3: {1: 0.8, 2: 0.9}}) == 3e-3
+
+
+def test_learning_rates_without_a_shared_seed_are_compared_over_their_own():
+    assert lowest_mean({1e-3: {0: 1.0}, 3e-3: {1: 0.5}}) == 3e-3
+
+
+def test_a_choice_needs_scores_where_there_are_several():
+    assert lowest_mean({}) is None
+    assert lowest_mean({1e-3: {0: inf}, 3e-3: {0: inf}}) is None
+    assert lowest_mean({1e-3: {0: inf}, 3e-3: {0: 5.0}}) == 3e-3
+    assert lowest_mean({1e-3: {0: inf}}) == 1e-3  # nothing to choose
+
+
+@pytest.mark.parametrize(
+    ("protocol", "single_token", "accuracy"),
+    [("strict", True, "acc"), ("strict", False, "acc"), ("paper", True, "acc_full_vocab"), ("paper", False, "acc")],
+)
+def test_headline_accuracy(protocol, single_token, accuracy):
+    assert accuracy_metric(protocol, single_token) == accuracy
+
+
+def test_headline_calibration():
+    assert (calibration_metric("strict"), calibration_metric("paper")) == ("ece", "ece_mass")
+
+
+def _dev_prefers_low_tests_disagree(protocol):
+    """Dev prefers 1e-3. The source's own set prefers 3e-3, the other set 1e-2."""
+    scores = {1e-3: (0.1, 0.6, 0.5), 3e-3: (0.2, 0.9, 0.6), 1e-2: (0.3, 0.7, 0.8)}
+    records = [
+        make_record(
+            "sft",
+            {"sst2": {"acc": own, "acc_full_vocab": own}, "fins": {"acc": other, "acc_full_vocab": other}},
+            seed=seed,
+            learning_rate=rate,
+            dev_loss=dev_loss,
+            protocol=protocol,
+        )
+        for rate, (dev_loss, own, other) in scores.items()
+        for seed in (0, 1)
+    ]
+    return group_records(records).groups[0]
+
+
+def test_strict_uses_the_sources_dev_choice_everywhere_with_an_oracle_beside_it():
+    group = _dev_prefers_low_tests_disagree("strict")
+    assert chosen_learning_rates(group, "sst2") == {"dev": 1e-3, "oracle": 3e-3}
+    assert chosen_learning_rates(group, "fins") == {"dev": 1e-3, "oracle": 1e-2}
+
+
+def test_paper_chooses_on_the_set_that_is_reported():
+    group = _dev_prefers_low_tests_disagree("paper")
+    assert chosen_learning_rates(group, "sst2") == {"oracle": 3e-3}
+    assert chosen_learning_rates(group, "fins") == {"oracle": 1e-2}
+
+
+def test_paper_chooses_by_its_own_accuracy():
+    records = [
+        make_record("sft", {"sst2": {"acc": acc, "acc_full_vocab": 1 - acc}}, learning_rate=rate, protocol="paper")
+        for rate, acc in ((1e-3, 0.9), (3e-3, 0.2))
+    ]
+    assert chosen_learning_rates(group_records(records).groups[0], "sst2") == {"oracle": 3e-3}
+
+
+def test_without_training_or_dev_loss():
+    icl, sft = group_records(
+        [
+            make_record("icl", {"sst2": {"acc": 0.5}}),
+            make_record("sft", {"sst2": {"acc": 0.5}}, learning_rate=1e-3, dev_loss=None),
+            make_record("sft", {"sst2": {"acc": 0.6}}, learning_rate=3e-3, dev_loss=None),
+        ]
+    ).groups
+    assert chosen_learning_rates(icl, "sst2") == {"none": None}
+    assert chosen_learning_rates(sft, "sst2") == {"oracle": 3e-3}

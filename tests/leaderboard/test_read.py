@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from synthetic_run import make_record, sample, write_run
+
+from ia2_eval.errors import UserError
+from ia2_eval.leaderboard.read import read_records, read_samples
+
+
+def test_reads_what_a_run_wrote(tmp_path):
+    records = [make_record("icl", {"sst2": {"acc": 0.5}}, seed=seed) for seed in (0, 1)]
+    read = read_records(write_run(tmp_path, records))
+    assert read.records == tuple(sorted(records, key=lambda record: record.key))
+    assert read.faults == ()
+
+
+def test_a_directory_without_records_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="holds no records"):
+        read_records(tmp_path)
+
+
+def _alter(change):
+    def alter(path):
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda path: path.write_text(path.read_text()[:100]), "Invalid JSON"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
+        (_alter(lambda content: content.update(schema_version=99)), "schema version 99"),
+        (_alter(lambda content: content.update(surplus=1)), "surplus: Extra inputs"),
+        (_alter(lambda content: content["cell"].update(seed=5)), "altered"),
+        (_alter(lambda content: content.pop("training")), "without `training`"),
+        (lambda path: path.rename(path.with_name("copy.json")), "altered"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_and_the_others_are_read(tmp_path, spoil, fault):
+    good, bad = (make_record("sft", {"sst2": {"acc": 0.5}}, seed=seed) for seed in (0, 1))
+    write_run(tmp_path, [good, bad])
+    spoil(tmp_path / "records" / f"{bad.key}.json")
+    read = read_records(tmp_path)
+    assert read.records == (good,)
+    assert len(read.faults) == 1
+    assert read.faults[0].startswith(("records/" + bad.key, "records/copy.json"))
+    assert fault in read.faults[0]
+
+
+def test_an_unknown_benchmark_is_a_fault(tmp_path):
+    write_run(tmp_path, [make_record("icl", {"sst22": {"acc": 0.5}}, source="sst22")])
+    read = read_records(tmp_path)
+    assert read.records == ()
+    assert "'sst22'" in read.faults[0]
+
+
+def test_samples(tmp_path):
+    record = make_record("icl", {"sst2": {"acc": 0.5}}, examples=2)
+    write_run(tmp_path, [record], [sample(0.9, True), sample(0.6, False)])
+    read = read_samples(tmp_path, record.evaluations[0])
+    assert [(row.confidence, row.correct) for row in read] == [(0.9, True), (0.6, False)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ([sample(0.9, True)], "1 rows, but its record counts 2"),
+        ([sample(0.9, True), sample(1.5, True)], "line 2: confidence"),
+        ([sample(0.9, True), {"correct": True}], "line 2: confidence: Field required"),
+    ],
+)
+def test_faulty_samples_are_refused(tmp_path, rows, fault):
+    record = make_record("icl", {"sst2": {"acc": 0.5}}, examples=2)
+    write_run(tmp_path, [record], rows)
+    with pytest.raises(UserError, match=fault):
+        read_samples(tmp_path, record.evaluations[0])

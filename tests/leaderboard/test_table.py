@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+from synthetic_run import make_record
+
+from ia2_eval.leaderboard.aggregate import aggregate
+from ia2_eval.leaderboard.build import Leaderboard
+from ia2_eval.leaderboard.groups import group_records
+from ia2_eval.leaderboard.render import print_leaderboard, to_markdown
+from ia2_eval.leaderboard.table import tables
+
+
+def tables_of(records):
+    groups = group_records(records).groups
+    return tables(groups, aggregate(groups))
+
+
+def single_token_records():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}, "fins": {"acc": 0.4, "ece": 0.35}}
+    records = [make_record("no_icl", metrics)]
+    for seed, acc in enumerate((0.6, 0.7, 0.8)):
+        metrics = {"sst2": {"acc": acc, "ece": acc / 5}, "fins": {"acc": acc - 0.1, "ece": 0.1}}
+        records.append(make_record("icl", metrics, seed=seed))
+        records += [make_record("sft", metrics, seed=seed, learning_rate=rate, dev_loss=rate) for rate in (1e-3, 3e-3)]
+    records.append(make_record("ia2_sft", {"sst2": {}, "fins": {}}, error="RuntimeError: nan"))
+    return records
+
+
+def test_layout_of_the_papers():
+    headline, oracle = tables_of(single_token_records())
+    assert headline.title == "tiny · lora_r8_a8_qko · protocol strict"
+    assert headline.methods == ("no ICL", "ICL", "SFT", "IA2 → SFT")
+    assert headline.metrics == ("acc", "ECE")
+    in_distribution, out_of_distribution = headline.rows
+    assert in_distribution[:3] == (("4", "10"), ("SST2", "SST2"), ("50.0 (0.0)", "0.25 (0.00)"))
+    assert in_distribution[3] == in_distribution[4] == ("70.0 (10.0)", "0.14 (0.02)")
+    assert in_distribution[5] == ("missing", "missing")
+    assert out_of_distribution[1] == ("SST2", "FinS*")
+    assert out_of_distribution[4] == ("60.0 (10.0)", "0.10 (0.00)")
+    assert oracle.methods == ("SFT", "IA2 → SFT")
+    assert "ORACLE" in oracle.title
+    assert any("oracle" in remark for remark in oracle.caption)
+    assert not any("oracle" in remark for remark in headline.caption)
+
+
+def test_paper_has_one_table_of_oracle_choices():
+    metrics = {"sst2": {"acc": 0.1, "acc_full_vocab": 0.5, "ece": 0.9, "ece_mass": 0.2}}
+    (table,) = tables_of([make_record("sft", metrics, protocol="paper", seed=seed) for seed in (0, 1)])
+    assert table.rows == ((("4", "10"), ("SST2", "SST2"), ("50.0 (0.0)", "0.20 (0.00)")),)
+    assert any("oracle" in remark for remark in table.caption)
+    assert any("population" in remark for remark in table.caption)
+
+
+def test_multi_token_benchmarks_have_a_table_of_their_own():
+    records = [make_record("icl", {"gsm8k": {"acc": 0.5, "unparsed": 0.05}}, source="gsm8k")]
+    records.append(make_record("icl", {"sst2": {"acc": 0.5, "ece": 0.05}}))
+    single, multi = tables_of(records)
+    assert single.metrics == ("acc", "ECE")
+    assert multi.metrics == ("acc", "unparsed")
+    assert multi.rows == ((("4", "10"), ("GSM8K", "GSM8K"), ("50.0 (–)", "5.0 (–)")),)
+
+
+def test_missing_seeds_and_learning_rates_are_marked():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.1}}
+    records = [make_record("icl", metrics, seed=seed) for seed in range(3)]
+    records += [make_record("sft", metrics, seed=seed) for seed in range(2)]
+    records += [make_record("ia2", metrics, seed=seed) for seed in range(3)]
+    records += [make_record("ia2", metrics, seed=0, learning_rate=1.0)]
+    (_, _, icl, sft, ia2), *_ = tables_of(records)[0].rows
+    assert [entry[0] for entry in (icl, sft, ia2)] == ["50.0 (0.0)", "50.0 (0.0) 2/3", "50.0 (0.0) †"]
+
+
+def test_rows_are_ordered_by_n_then_benchmark():
+    records = [
+        make_record("icl", {source: {"acc": 0.5, "ece": 0.1}}, source=source, n=n)
+        for source in ("agn", "sst2")
+        for n in (8, 4)
+    ]
+    (table,) = tables_of(records)
+    assert [(row[0][0], row[1][0]) for row in table.rows] == [("4", "SST2"), ("4", "AGN"), ("8", "SST2"), ("8", "AGN")]
+
+
+def _printed(width):
+    board = Leaderboard(
+        rows=(),
+        tables=tuple(tables_of(single_token_records())),
+        faults=(),
+        failed=("sst2: it broke [red]",),
+        notes=(),
+        paths=(Path("a.csv"),),
+    )
+    console = Console(width=width, file=io.StringIO())
+    print_leaderboard(board, console)
+    return console.file.getvalue()
+
+
+def test_terminal_shows_every_value_whole_at_any_width():
+    for width in (200, 80, 40):
+        text = _printed(width)
+        assert "…" not in text
+        assert "sst2: it broke [red]" in text
+        for value in ("(10.0)", "missing", "FinS*", "IA2"):
+            assert value in text
+    assert "70.0 (10.0)" in _printed(80)
+
+
+def test_narrow_terminal_stacks_the_pairs():
+    assert len(_printed(80).splitlines()) > len(_printed(200).splitlines())
+
+
+def test_markdown():
+    page = to_markdown(tables_of(single_token_records()), [("Failed cells", ["a|b"])], ["plots/x/y.png"])
+    lines = page.splitlines()
+    header = next(line for line in lines if line.startswith("| N"))
+    assert header == (
+        "| N | n | source | eval | no ICL acc | no ICL ECE | ICL acc | ICL ECE | SFT acc | SFT ECE "
+        "| IA2 → SFT acc | IA2 → SFT ECE |"
+    )
+    body = [line for line in lines if line.startswith("| 4")]
+    assert all(cell.strip() for line in body for cell in line.strip("|").split("|"))
+    assert body[1].startswith(r"| 4 | 10 | SST2 | FinS\* | 40.0 (0.0) | 0.35 (0.00) |")
+    assert r"- a\|b" in lines
+    assert "![y.png](<plots/x/y.png>)" in lines

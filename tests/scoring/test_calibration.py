@@ -1,0 +1,183 @@
+"""Calibration measures, against hand computations, netcal and plain loops."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ia2_eval.scoring.calibration import (
+    Bin,
+    Floats,
+    bootstrap_interval,
+    ece_interval,
+    expected_calibration_error,
+    netcal_ece,
+    noise_floor,
+    reliability_bins,
+)
+
+
+def random_set(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
+    """Confidences of several kinds, many exactly on bin edges, and outcomes."""
+    grids = (20, 100, 15, 1, 10**9)
+    confidence = rng.integers(0, (grid := rng.choice(grids)) + 1, size=n) / grid
+    return confidence, (rng.random(n) < rng.random()).astype(np.float64)
+
+
+def plain_ece(confidence: Floats, correct: Floats, bins: int, equal_mass: bool) -> float:
+    """ECE as its definition reads."""
+    pairs = sorted(zip(confidence, correct, strict=True), key=lambda pair: pair[0])
+    if equal_mass:
+        size = max(1, len(pairs) // bins)
+        groups = [pairs[b * size : (b + 1) * size if b < bins - 1 else None] for b in range(bins)]
+    else:
+        edges = np.linspace(0, 1, bins + 1)
+        groups = [
+            [pair for pair in pairs if edges[b] <= pair[0] and (pair[0] < edges[b + 1] or b == bins - 1)]
+            for b in range(bins)
+        ]
+    means = [(len(group), *np.mean(group, axis=0)) for group in groups if group]
+    return float(sum(count / len(pairs) * abs(accuracy - mean) for count, mean, accuracy in means))
+
+
+def test_by_hand() -> None:
+    confidence, correct = [0.1, 0.5, 0.6, 0.9, 1.0], [0, 1, 0, 1, 1]
+    # Two equal-width bins: {0.1} and, 0.5 belonging to the upper, {0.5, 0.6, 0.9, 1.0} with mean 0.75, accuracy 0.75.
+    assert expected_calibration_error(confidence, correct, bins=2) == pytest.approx(0.1 / 5)
+    # Two equal-mass bins of 5 // 2: {0.1, 0.5} with mean 0.3, accuracy 0.5 and {0.6, 0.9, 1.0}, mean 5/6, accuracy 2/3.
+    assert expected_calibration_error(confidence, correct, bins=2, equal_mass=True) == pytest.approx(
+        2 / 5 * 0.2 + 3 / 5 * (1 / 6)
+    )
+    assert expected_calibration_error(confidence, correct, bins=1) == pytest.approx(abs(3.1 / 5 - 3 / 5))
+
+
+def test_reliability_bins_by_hand() -> None:
+    confidence, correct = [0.5, 1.0, 0.25, 0.5], [1, 1, 0, 0]
+    assert reliability_bins(confidence, correct, bins=4) == [
+        Bin(0.0, 0.25, 0, None, None),
+        Bin(0.25, 0.5, 1, 0.25, 0.0),
+        Bin(0.5, 0.75, 2, 0.5, 0.5),
+        Bin(0.75, 1.0, 1, 1.0, 1.0),
+    ]
+    low, high = reliability_bins(confidence, correct, bins=2, equal_mass=True)
+    assert low == Bin(0.25, 0.5, 2, 0.375, 0.5)
+    assert high == Bin(0.5, 1.0, 2, 0.75, 0.5)
+
+
+def test_equal_mass_bins_of_the_paper_take_the_remainder_last() -> None:
+    sizes = [b.count for b in reliability_bins(np.linspace(0, 1, 500), np.ones(500), equal_mass=True)]
+    assert sizes == [33] * 14 + [38]
+    sizes = [b.count for b in reliability_bins(np.linspace(0, 1, 288), np.ones(288), equal_mass=True)]
+    assert sizes == [19] * 14 + [22]
+
+
+def test_with_fewer_examples_than_bins_each_example_is_an_equal_mass_bin() -> None:
+    assert expected_calibration_error([0.2, 0.9], [1, 1], bins=15, equal_mass=True) == pytest.approx((0.8 + 0.1) / 2)
+    table = reliability_bins([0.2, 0.9], [1, 1], bins=3, equal_mass=True)
+    assert [b.count for b in table] == [1, 1, 0]
+    assert np.isnan(table[2].lower) and table[2].confidence is None and table[2].accuracy is None
+
+
+def test_equals_netcal() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        confidence, correct = random_set(rng, int(rng.integers(1, 120)))
+        bins = int(rng.choice([1, 2, 5, 10, 15, 20]))
+        own = expected_calibration_error(confidence, correct, bins)
+        assert own == pytest.approx(netcal_ece(confidence, correct, bins), abs=1e-12)
+
+
+@pytest.mark.parametrize("equal_mass", [False, True])
+def test_equals_the_definition(equal_mass: bool) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        confidence, correct = random_set(rng, int(rng.integers(1, 60)))
+        bins = int(rng.integers(1, 20))
+        own = expected_calibration_error(confidence, correct, bins, equal_mass)
+        assert own == pytest.approx(plain_ece(confidence, correct, bins, equal_mass), abs=1e-12)
+        table = reliability_bins(confidence, correct, bins, equal_mass)
+        gaps = [
+            b.count * abs(b.accuracy - b.confidence)
+            for b in table
+            if b.accuracy is not None and b.confidence is not None
+        ]
+        assert own == pytest.approx(sum(gaps) / len(confidence), abs=1e-12)
+
+
+@pytest.mark.parametrize("equal_mass", [False, True])
+def test_bootstrap_equals_a_plain_loop(equal_mass: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    confidence, correct = random_set(np.random.default_rng(2), 40)
+    rng = np.random.default_rng(7)
+    drawn = rng.integers(40, size=(200, 40))
+    loop = [plain_ece(confidence[row], correct[row], 15, equal_mass) for row in drawn]
+    interval = ece_interval(confidence, correct, equal_mass=equal_mass, resamples=200, seed=7, level=0.9)
+    assert interval == pytest.approx((*np.quantile(loop, [0.05, 0.95]), np.std(loop, ddof=1)), abs=1e-12)
+    monkeypatch.setattr("ia2_eval.scoring.calibration._BLOCK", 1000)
+    assert ece_interval(confidence, correct, equal_mass=equal_mass, resamples=200, seed=7, level=0.9) == interval
+
+
+def test_bootstrap_of_a_mean_has_the_textbook_standard_error() -> None:
+    values = np.random.default_rng(3).random(400)
+    interval = bootstrap_interval(lambda rows: rows.mean(axis=1), values, resamples=4000)
+    assert interval.standard_error == pytest.approx(values.std() / 20, rel=0.05)
+    assert interval.upper - interval.lower == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+
+
+@pytest.mark.parametrize("equal_mass", [False, True])
+def test_bootstrap_is_fast(equal_mass: bool) -> None:
+    confidence, correct = random_set(np.random.default_rng(4), 500)
+    start = time.process_time()
+    ece_interval(confidence, correct, equal_mass=equal_mass, resamples=1000)
+    assert time.process_time() - start < 0.2
+
+
+@pytest.mark.parametrize(("n", "median", "high"), [(100, 0.085, 0.130), (500, 0.040, 0.060), (2000, 0.020, 0.030)])
+def test_noise_floor_of_a_known_distribution(n: int, median: float, high: float) -> None:
+    """Values of an independent simulation: 10 bins, confidences Beta(5, 2)."""
+    floor = noise_floor(np.random.default_rng(5).beta(5, 2, size=n), bins=10)
+    assert floor.median == pytest.approx(median, rel=0.1)
+    assert floor.percentile_95 == pytest.approx(high, rel=0.1)
+
+
+def test_noise_floor_of_certain_answers_is_zero_and_repeats() -> None:
+    assert noise_floor([1.0, 0.0, 1.0]) == (0.0, 0.0)
+    assert noise_floor([0.5] * 9, seed=1) == noise_floor([0.5] * 9, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "correct", "bins", "message"),
+    [
+        ([], [], 15, "at least one example"),
+        ([0.5], [1, 0], 15, r"shapes \(1,\) and \(2,\)"),
+        ([[0.5, 0.5]], [[1, 0]], 15, "shapes"),
+        ([0.5, float("nan")], [1, 0], 15, r"confidence\[1\] = nan"),
+        ([0.5, 1.01], [1, 0], 15, r"confidence\[1\] = 1.01"),
+        ([-0.1], [1], 15, r"confidence\[0\] = -0.1"),
+        ([0.5, 0.5], [1, 0.5], 15, r"correct\[1\] = 0.5"),
+        ([0.5], [float("nan")], 15, r"correct\[0\] = nan"),
+        ([0.5], [1], 0, "at least one bin, got 0"),
+    ],
+)
+def test_faulty_input_is_named(confidence: list[float], correct: list[float], bins: int, message: str) -> None:
+    for measure in (expected_calibration_error, reliability_bins, netcal_ece, ece_interval):
+        with pytest.raises(ValueError, match=message):
+            measure(confidence, correct, bins)
+
+
+def test_faulty_bootstrap_is_named() -> None:
+    for examples in ([], [np.ones(2), np.ones(3)], [np.ones(0)]):
+        with pytest.raises(ValueError, match="lengths"):
+            bootstrap_interval(lambda rows: rows.mean(axis=1), *examples)
+    with pytest.raises(ValueError, match="got 1 and"):
+        bootstrap_interval(lambda rows: rows.mean(axis=1), np.ones(3), resamples=1)
+    with pytest.raises(ValueError, match="and 95"):
+        bootstrap_interval(lambda rows: rows.mean(axis=1), np.ones(3), level=95)
+
+
+def test_importing_calibration_imports_no_torch() -> None:
+    code = "import sys, ia2_eval.scoring.calibration; sys.exit(bool({'netcal', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,87 @@
+"""The task files say what the registry says. lm-eval skips a broken file in silence, hence the exact lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lm_eval.tasks import TaskManager
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from ia2_eval.benchmarks import BENCHMARKS
+from ia2_eval.benchmarks.lm_eval_dataset import KEYS
+from ia2_eval.benchmarks.selection import EvaluationOnly
+from ia2_eval.shipped import TASKS_DIRECTORY
+
+EMBEDDED = [name for name in BENCHMARKS if name.startswith("embedded_")]
+TWELVE = [name for name in BENCHMARKS if name not in EMBEDDED]
+PAIRS = [(source, other) for source in TWELVE for other in BENCHMARKS[source].out_of_distribution]
+
+ALL = {f"ia2_{name}" for name in TWELVE}
+OOD = {f"ia2_{source}_to_{other}" for source, other in PAIRS}
+
+
+def config(task: str) -> dict[str, Any]:
+    return load_yaml(TASKS_DIRECTORY / f"{task}.yaml", resolve_func=False)
+
+
+@pytest.fixture(scope="module")
+def manager() -> TaskManager:
+    return TaskManager(include_path=str(TASKS_DIRECTORY), include_defaults=False)
+
+
+def test_the_index_holds_exactly_the_expected_names(manager: TaskManager) -> None:
+    assert len(ALL) == 12 and len(OOD) == 7
+    assert set(manager.all_subtasks) == ALL | OOD | {f"ia2_{name}" for name in EMBEDDED}
+    assert manager.all_groups == ["ia2"]
+    assert set(manager.all_tags) == {"ia2-all", "ia2-ood", "ia2-embedded"}
+
+
+def test_names_and_patterns_select_tasks(manager: TaskManager) -> None:
+    tags = {tag: set(manager.task_index[tag].tags) for tag in manager.all_tags}
+    assert tags == {"ia2-all": ALL, "ia2-ood": OOD, "ia2-embedded": {f"ia2_{name}" for name in EMBEDDED}}
+    assert set(manager.match_tasks(["ia2_*"])) == set(manager.all_subtasks)  # a group among them would double tasks
+    assert manager.match_tasks(["ia2"]) == ["ia2"]
+
+
+def test_the_group_is_the_twelve() -> None:
+    group = config("ia2")
+    assert group["task"] == [f"ia2_{name}" for name in TWELVE]
+    assert group["aggregate_metric_list"] == [
+        {"metric": "acc", "weight_by_size": False},
+        {"metric": "ece", "weight_by_size": False},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "source", "evaluated"),
+    [(f"ia2_{name}", name, name) for name in BENCHMARKS] + [(f"ia2_{s}_to_{o}", s, o) for s, o in PAIRS],
+)
+def test_a_task_says_what_the_registry_says(task: str, source: str, evaluated: str) -> None:
+    benchmark, said = BENCHMARKS[evaluated], config(task)
+    alone = isinstance(BENCHMARKS[source].selection, EvaluationOnly)
+    expected = {"version": benchmark.version, "ia2_source": source, "ia2_eval": evaluated}
+    if alone:
+        del expected["ia2_source"]
+    assert said["task"] == task
+    assert said["metadata"] == expected
+    assert {key for key in expected if key.startswith("ia2_")} <= set(KEYS)
+    assert (said.get("num_fewshot") == 0) == alone
+    assert said["output_type"] == ("multiple_choice" if benchmark.single_token else "generate_until")
+    if not benchmark.single_token:
+        assert said["generation_kwargs"] == {
+            "until": ["\n\n" if evaluated in EMBEDDED else "\n\nQuestion:"],
+            "do_sample": False,
+            "max_gen_toks": benchmark.max_new_tokens,
+        }
+
+
+def test_metrics() -> None:
+    single = ["acc", "acc_full_vocab", "ece", "ece_stderr", "ece_mass", "ece_mass_stderr", "brier", "nll"]
+    for name, benchmark in BENCHMARKS.items():
+        listed = [metric["metric"] for metric in config(f"ia2_{name}")["metric_list"]]
+        if benchmark.single_token:
+            assert listed == single
+        else:
+            assert [metric for metric in listed if metric != "acc_normalised"] == ["acc", "unparsed"]
+            assert ("acc_normalised" in listed) == (benchmark.answer_format == "hash_text")
