@@ -4,7 +4,11 @@ BIN := .venv/bin
 # Nothing here downloads a model or a data set; offline, libraries would look the hub up again and again.
 OFFLINE := HF_HUB_OFFLINE=1
 
-.PHONY: demo test lint format clean
+DEMO_OUT ?= runs/demo
+
+.PHONY: install demo test lint format clean
+
+install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -13,7 +17,7 @@ OFFLINE := HF_HUB_OFFLINE=1
 	touch $@
 
 demo: .venv/installed
-	$(OFFLINE) $(BIN)/ia2-eval demo --out runs/demo
+	$(OFFLINE) $(BIN)/ia2-eval demo --out $(DEMO_OUT)
 
 test: .venv/installed
 	$(OFFLINE) $(BIN)/python -m pytest -n 2

@@ -140,7 +140,9 @@ def lm_eval(context: typer.Context) -> None:
     from ia2_eval.shipped import TASKS_DIRECTORY
 
     arguments = list(context.args)
-    if arguments and arguments[0] in ("run", "ls", "validate"):
+    if any(argument.startswith("--include_path") for argument in arguments):
+        raise UserError("lm-eval takes one --include_path, which is this package's here; run lm-eval itself for others")
+    if len(arguments) > 1:  # a command or an option alone, such as `run` or `--help`, prints help
         arguments += ["--include_path", str(TASKS_DIRECTORY)]
     sys.argv = ["lm-eval", *arguments]
     cli_evaluate()

@@ -23,7 +23,8 @@ def print_benchmarks(names: Sequence[str] | None, data_dir: Path | None, console
     benchmarks = [get_benchmark(name) for name in names or BENCHMARKS]
     unloaded = 0
     for benchmark in benchmarks:
-        console.print(f"[bold]{benchmark.name}[/bold] ({benchmark.title}): {benchmark.source}", highlight=False)
+        title = escape(f"({benchmark.title}): {benchmark.source}")
+        console.print(f"[bold]{benchmark.name}[/bold] {title}", highlight=False, soft_wrap=True)
         try:
             _print_facts(describe(benchmark.name, data_dir), benchmark.out_of_distribution, console)
         except UserError as error:

@@ -47,7 +47,7 @@ class Stage:
     adamw_learning_rate: float
     muon_learning_rate: float = 0.01
     hold: float = 0.5
-    """Share of the steps before the learning rate decays linearly."""
+    """Share of the steps before the learning rates decay."""
     long_share: float = 0.2
     """Final share of the steps in which every second batch holds long sequences."""
     arithmetic_share: float = 0.12
@@ -58,6 +58,13 @@ class Stage:
     ramp_steps: int = 0
     """Steps by which texts and classes have grown to full size."""
     axis_weights: dict[str, float] = field(default_factory=dict)
+
+    def rate_factor(self, step: int) -> float:
+        """Factor of both learning rates: 150 steps of warm-up, a plateau, a linear decay to a fiftieth."""
+        warmup = min(1.0, (step + 1) / 150)
+        done = step / self.steps
+        decay = 1.0 if done < self.hold else max(0.02, (1 - done) / (1 - self.hold))
+        return warmup * decay
 
 
 STAGES = (
@@ -102,36 +109,31 @@ STAGES = (
 )
 
 
-class Batch(NamedTuple):
-    """The sequences of one step, all of one length."""
+class _Mix(NamedTuple):
+    """What the sequences of one step are like."""
 
-    sequences: list[Sequence]
+    demonstrations: float
+    """Share of sequences of demonstrations; this and the next two need not add up to one."""
+    fields: float
+    arithmetic: float
+    presence: float = 0.7
+    """Probability that a slot of a demonstrated headline is filled."""
+    words_per_class: int = 99
+    named_field_share: float = 0.1
+    """Share of the sequences of demonstrations whose labels stand after the axis's field name, not after `Label:`."""
 
 
-def draw_batch(rng: np.random.Generator, stage: Stage, step: int, batch_size: int = 16) -> Batch:
-    """Sequences for one step of a stage; long batches hold fewer sequences, so that every step costs about the same."""
+def draw_batch(rng: np.random.Generator, stage: Stage, step: int, batch_size: int = 16) -> list[Sequence]:
+    """Sequences for one step of a stage, all of one length; long ones are fewer, so that steps cost about the same."""
     long = step >= stage.steps * (1 - stage.long_share) and step % 2 == 0
     length = LONG if long else stage.tokens
     count = max(4, batch_size * stage.tokens // LONG) if long else batch_size
 
-    presence, words_per_class, named_field_share = 0.7, 99, 0.1
-    shares = {"demonstrations": 0.75 - stage.arithmetic_share, "fields": 0.15, "arithmetic": stage.arithmetic_share}
-    if step < stage.one_word_steps:
-        presence, words_per_class, named_field_share = 0.0, 1, 0.0
-        shares = {"demonstrations": 0.85, "fields": 0.1, "arithmetic": 0.05}
-    elif step < stage.ramp_steps:
-        grown = (step - stage.one_word_steps) / (stage.ramp_steps - stage.one_word_steps)
-        presence *= max(0.0, 1.5 * grown - 0.5)
-        words_per_class = 1 + int(12 * min(1.0, 2 * grown))
-        if rng.random() < 0.3:  # keep some easier batches
-            presence *= rng.random()
-            words_per_class = 1 + int(words_per_class * rng.random())
-        named_field_share = 0.3
-        shares = {"demonstrations": 0.65, "fields": 0.25, "arithmetic": 0.1}
-
-    weights = np.array(list(shares.values()))
+    mix = _draw_mix(rng, stage, step)
+    weights = np.array([mix.demonstrations, mix.fields, mix.arithmetic])
+    kinds = rng.choice(["demonstrations", "fields", "arithmetic"], size=count, p=weights / weights.sum())
     sequences = []
-    for kind in rng.choice(list(shares), size=count, p=weights / weights.sum()):
+    for kind in kinds:
         if kind == "demonstrations":
             axis, values, labels = _draw_task(rng, stage.axis_weights)
             sequences.append(
@@ -141,17 +143,31 @@ def draw_batch(rng: np.random.Generator, stage: Stage, step: int, batch_size: in
                     axis,
                     values,
                     labels,
-                    field=axis.field if rng.random() < named_field_share else "Label:",
+                    field_name=axis.field if rng.random() < mix.named_field_share else "Label:",
                     noise=float(rng.choice(stage.label_noise)),
-                    presence=presence,
-                    words_per_class=words_per_class,
+                    presence=mix.presence,
+                    words_per_class=mix.words_per_class,
                 )
             )
         elif kind == "fields":
             sequences.append(field_sequence(rng, length))
         else:
             sequences.append(arithmetic_sequence(rng, length))
-    return Batch(sequences)
+    return sequences
+
+
+def _draw_mix(rng: np.random.Generator, stage: Stage, step: int) -> _Mix:
+    if step < stage.one_word_steps:
+        return _Mix(0.85, 0.1, 0.05, presence=0.0, words_per_class=1, named_field_share=0.0)
+    if step >= stage.ramp_steps:
+        return _Mix(0.75 - stage.arithmetic_share, 0.15, stage.arithmetic_share)
+    grown = (step - stage.one_word_steps) / (stage.ramp_steps - stage.one_word_steps)
+    presence = 0.7 * max(0.0, 1.5 * grown - 0.5)
+    words_per_class = 1 + int(12 * min(1.0, 2 * grown))
+    if rng.random() < 0.3:  # keep some easier batches
+        presence *= rng.random()
+        words_per_class = 1 + int(words_per_class * rng.random())
+    return _Mix(0.65, 0.25, 0.1, presence, words_per_class, named_field_share=0.3)
 
 
 def _draw_task(rng: np.random.Generator, axis_weights: dict[str, float]) -> tuple[Axis, list[str], list[str]]:
@@ -177,7 +193,7 @@ def demonstration_sequence(
     values: list[str],
     labels: list[str],
     *,
-    field: str = "Label:",
+    field_name: str = "Label:",
     noise: float = 0.0,
     presence: float = 0.7,
     words_per_class: int = 99,
@@ -191,7 +207,7 @@ def demonstration_sequence(
     scored: list[bool] = []
     while len(tokens) < length:
         for headline, label in zip(drawn.tokens, given, strict=True):
-            tokens += ["Text:", *headline, "\n", field, labels[label], END]
+            tokens += ["Text:", *headline, "\n", field_name, labels[label], END]
             scored += [False] * (len(headline) + 3) + [True, False]
     return Sequence(tokens[:length], scored[:length])
 
@@ -200,9 +216,8 @@ def field_sequence(rng: np.random.Generator, length: int) -> Sequence:
     """Headlines with a named field and its value (`Sentiment:positive`): what is known without demonstrations."""
     drawn = headlines(rng, length // 7 + 2, presence=0.8)
     axes = list(AXES.values())
-    fixed = (
-        axes[rng.integers(len(axes))] if rng.random() < 1 / 3 else None
-    )  # a third of them ask for one field throughout
+    # A third of the sequences ask for one field throughout.
+    fixed = axes[rng.integers(len(axes))] if rng.random() < 1 / 3 else None
     tokens: list[str] = []
     scored: list[bool] = []
     for headline, classes in zip(drawn.tokens, drawn.classes, strict=True):
@@ -218,15 +233,7 @@ def arithmetic_sequence(
     rng: np.random.Generator, length: int, answer_format: tuple[str, str] | None = None
 ) -> Sequence:
     """Arithmetic stories with their answers, all in one format, never in `HELD_OUT_FORMAT` unless asked for."""
-    while answer_format is None:
-        if rng.random() < 0.25:
-            answer_format = ("none", "answer is")
-            break
-        chain = CHAINS[rng.integers(len(CHAINS))]
-        # The two delimiters that matter most are seen more often, so that only their combination is new.
-        choices = DELIMITERS if rng.random() < 0.7 else ("####", "answer is")
-        drawn = (chain, str(rng.choice(choices)))
-        answer_format = None if drawn == HELD_OUT_FORMAT else drawn
+    answer_format = answer_format or _draw_format(rng)
     tokens: list[str] = []
     scored: list[bool] = []
     while len(tokens) < length:
@@ -235,3 +242,16 @@ def arithmetic_sequence(
         tokens += ["Q:", *problem.tokens, "\n", "A:", *answer, END]
         scored += [False] * (len(problem.tokens) + 3) + [True] * (len(answer) + 1)
     return Sequence(tokens[:length], scored[:length])
+
+
+def _draw_format(rng: np.random.Generator) -> tuple[str, str]:
+    """A chain and a delimiter for arithmetic answers, never `HELD_OUT_FORMAT`."""
+    while True:
+        if rng.random() < 0.25:
+            return "none", "answer is"
+        chain = CHAINS[rng.integers(len(CHAINS))]
+        # The held-out delimiter is seen more often, in other chains, so that only the combination is new.
+        choices = DELIMITERS if rng.random() < 0.7 else ("####", "answer is")
+        drawn = (chain, str(rng.choice(choices)))
+        if drawn != HELD_OUT_FORMAT:
+            return drawn

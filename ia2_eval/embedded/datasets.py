@@ -1,5 +1,4 @@
-"""Rows of the synthetic benchmarks, generated from a seed: arithmetic in a format the model never trained on, and
-classification.
+"""Rows of the synthetic benchmarks, generated from a seed: classification, and arithmetic in a format never trained on.
 
 The `_noisy` sets have a fifth of the labels of their training split wrong, as hastily labelled data do; their test
 split is right. No text of a training split occurs in its test split.
@@ -46,13 +45,11 @@ class EmbeddedDataset:
             for text, row in self._draw(rng, TRAIN_ROWS + TEST_ROWS - len(unique)):
                 unique.setdefault(text, row)
         rows = list(unique.values())
-        if split == "test":
-            return rows[TRAIN_ROWS:]
-        train = rows[:TRAIN_ROWS]
+        train, test = rows[:TRAIN_ROWS], rows[TRAIN_ROWS:]
         for row in train:
             if self.axis and rng.random() < self.noise:
                 row["label"] = (row["label"] + int(rng.integers(1, len(self.values)))) % len(self.values)
-        return train
+        return {"train": train, "test": test}[split]
 
     def _draw(self, rng: np.random.Generator, count: int) -> list[tuple[str, dict[str, Any]]]:
         if self.axis is None:

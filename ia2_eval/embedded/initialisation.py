@@ -1,13 +1,12 @@
 """The embedded model's architecture and its circuit-informed initialisation.
 
-From a random start a model this small stays on the plateau where it ignores its demonstrations. It is therefore started
-near the
-circuit that in-context learning needs (induction heads, arXiv 2209.11895) and trained from there:
+From a random start a model this small stays on the plateau where it ignores its demonstrations. It is therefore
+started near the circuit that in-context learning needs (induction heads, arXiv 2209.11895) and trained from there:
 
 - layer 0: positional heads. They attend one, two, three and about four tokens back and copy what they see.
 - layer 1: match heads. Their queries and keys read what layer 0 wrote, so that a position finds the places that looked
-  the same
-  before: the token after an earlier copy of this one (induction), or the label after an earlier copy of this text.
+  the same before: the token after an earlier copy of this one (induction), or the label after an earlier copy of this
+  text.
 - later layers: weak copying heads with matching queries and keys.
 
 So the model is trained from scratch, but not from a random initialisation.
@@ -42,11 +41,12 @@ def create_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausa
         max_position_embeddings=8192,
         tie_word_embeddings=True,
         initializer_range=0.06,
-        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        rope_theta=ROPE_THETA,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
     )
+    config.rope_theta = ROPE_THETA  # transformers 5 moves it into `rope_parameters`, where version 4 would not find it
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Qwen3ForCausalLM(config)
@@ -78,10 +78,8 @@ def _install_circuit(model: Qwen3ForCausalLM, generator: torch.Generator) -> Non
     written = [orthogonal() for _ in range(heads)]  # where each positional head writes it
     matches = [  # (queries read, keys read) of layer 1
         (content, written[0]),  # this token = the token one before the key: induction
-        (
-            written[1],
-            written[2],
-        ),  # two back from here = three back from the key: this text's last word = that label's text
+        # two back from here = three back from the key: this text's last word = that label's text
+        (written[1], written[2]),
         (written[1], written[2]),
         (written[3], written[3]),
     ]

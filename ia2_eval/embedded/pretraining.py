@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from ia2_eval.embedded.curriculum import STAGES, Batch, Stage, demonstration_sequence, draw_batch
+from ia2_eval.embedded.curriculum import STAGES, Sequence, Stage, demonstration_sequence, draw_batch
 from ia2_eval.embedded.initialisation import create_model
 from ia2_eval.embedded.tokenizer import build_tokenizer
 from ia2_eval.embedded.world import AXES, DIGITS
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 SEED = 0
 TEXT_WEIGHT = 0.1
+"""Weight in the loss of tokens that are neither labels nor part of an answer."""
 LOG_EVERY = 50
 CHECKPOINT_EVERY = 200
-_CHECKPOINT = "checkpoint"
 LOG_FILE = "training_log.jsonl"
+CHECKPOINT = "checkpoint"
 
 
 @dataclass
@@ -45,7 +46,11 @@ class _Progress:
 
 
 class Build:
-    """One build of the embedded model in a directory."""
+    """One build of the embedded model in a directory.
+
+    Raises:
+        UserError: this torch has no Muon.
+    """
 
     def __init__(self, directory: Path, stages: tuple[Stage, ...] = STAGES, seed: int = SEED) -> None:
         if not hasattr(torch.optim, "Muon"):
@@ -67,17 +72,23 @@ class Build:
         ]
 
     def run(self, report: Callable[[dict[str, Any]], None], steps: int | None = None) -> None:
-        """Train to the end, or for `steps` steps in all; continue from a checkpoint if there is one."""
+        """Train to the end, or for `steps` steps in all; continue from a checkpoint if there is one.
+
+        `report` is called with every entry of the training log as it is written.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         threads = torch.get_num_threads()
-        torch.set_num_threads(
-            1
-        )  # on this size a second thread costs more than it brings, and one thread repeats bit for bit
+        # On this size a second thread costs more than it brings, and one thread repeats bit for bit.
+        torch.set_num_threads(1)
         try:
-            if (self.directory / _CHECKPOINT / "progress.json").exists():
+            if (self.directory / CHECKPOINT / "progress.json").exists():
                 self._resume()
+            else:
+                (self.directory / LOG_FILE).unlink(missing_ok=True)  # of a build that never came to a checkpoint
             while not self.finished and (steps is None or self.total_steps() < steps):
                 self._advance(report)
+                if self.progress.step % CHECKPOINT_EVERY == 0 or self.total_steps() == steps:
+                    self._checkpoint()
         finally:
             torch.set_num_threads(threads)
 
@@ -96,24 +107,17 @@ class Build:
         self.progress.cpu_seconds += time.process_time() - started
         self.progress.step += 1
         if step % LOG_EVERY == 0:
-            self._log(
-                report, step=self.total_steps() - 1, label_loss=round(label_loss, 4), text_loss=round(text_loss, 4)
-            )
+            losses = {"label_loss": round(label_loss, 4), "text_loss": round(text_loss, 4)}
+            self._log(report, step=self.total_steps() - 1, **losses)
         if self.progress.step == stage.steps:
             self._log(report, step=self.total_steps(), finished=stage.name, in_context_accuracy=self.probe())
             self.progress.stage += 1
             self.progress.step = 0
-            self._checkpoint()
-        elif self.progress.step % CHECKPOINT_EVERY == 0:
-            self._checkpoint()
 
     def _step(self, stage: Stage, step: int) -> tuple[float, float]:
-        warmup = min(1.0, (step + 1) / 150)
-        done = step / stage.steps
-        decay = 1.0 if done < stage.hold else max(0.02, (1 - done) / (1 - stage.hold))
         for optimizer, rate in zip(self.optimizers, (stage.muon_learning_rate, stage.adamw_learning_rate), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = rate * warmup * decay
+                group["lr"] = rate * stage.rate_factor(step)
         input_ids, scored = self.encode(draw_batch(self.rng, stage, step))  # [B, T], [B, T]
         logits = self.model(input_ids=input_ids, use_cache=False).logits[:, :-1]  # [B, T-1, V]
         losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), input_ids[:, 1:].flatten(), reduction="none")
@@ -128,29 +132,28 @@ class Build:
             optimizer.step()
         return label_loss.item(), text_loss.item()
 
-    def encode(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode(self, sequences: list[Sequence]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids [B, T] and whether each is scored [B, T], as floats."""
-        ids = [[self._ids[token] for token in sequence.tokens] for sequence in batch.sequences]
-        return torch.tensor(ids), torch.tensor([sequence.scored for sequence in batch.sequences]).float()
+        ids = [[self._ids[token] for token in sequence.tokens] for sequence in sequences]
+        return torch.tensor(ids), torch.tensor([sequence.scored for sequence in sequences]).float()
 
     @torch.no_grad()
     def probe(self, sequences: int = 24, length: int = 300) -> dict[str, dict[str, float]]:
-        """Accuracy after 0, 3, 7 and 15 demonstrations per axis, with the digits as labels."""
+        """Accuracy after 0, 3, 7 and 15 demonstrations, by axis: at most four of its values, digits as labels."""
         rng = np.random.default_rng(7)
         self.model.eval()
         result = {}
         for axis in AXES.values():
             values = list(axis.values)[:4]
-            batch = Batch(
-                [demonstration_sequence(rng, length, axis, values, DIGITS[: len(values)]) for _ in range(sequences)]
+            labels = DIGITS[: len(values)]
+            input_ids, scored = self.encode(
+                [demonstration_sequence(rng, length, axis, values, labels) for _ in range(sequences)]
             )
-            input_ids, scored = self.encode(batch)
-            right = (
-                self.model(input_ids=input_ids, use_cache=False).logits[:, :-1].argmax(-1) == input_ids[:, 1:]
-            )  # [B, T-1]
+            predicted = self.model(input_ids=input_ids, use_cache=False).logits[:, :-1].argmax(-1)  # [B, T-1]
+            right = (predicted == input_ids[:, 1:]).float()
             outcomes = [row[mask.bool()] for row, mask in zip(right, scored[:, 1:], strict=True)]
             result[axis.name] = {
-                str(k): round(float(torch.stack([row[k] for row in outcomes]).float().mean()), 2) for k in (0, 3, 7, 15)
+                str(k): round(float(torch.stack([row[k] for row in outcomes]).mean()), 2) for k in (0, 3, 7, 15)
             }
         self.model.train()
         return result
@@ -161,11 +164,16 @@ class Build:
         self.model.eval()
         self.model.save_pretrained(directory)
         self.tokenizer.save_pretrained(directory)
+        # Transformers 5 would name a class that version 4 does not have.
+        tokenizer_config = directory / "tokenizer_config.json"
+        settings = json.loads(tokenizer_config.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+        tokenizer_config.write_text(json.dumps(settings, indent=2) + "\n")
         # Transformers writes weights that only the owner may read, which a package must not ship.
         (directory / "model.safetensors").chmod(0o644)
         (directory / LOG_FILE).write_text((self.directory / LOG_FILE).read_text())
-        sums = {path.name: sha256(path) for path in sorted(directory.iterdir()) if path.name != "SHA256SUMS"}
-        (directory / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+        files = sorted(path for path in directory.iterdir() if path.name != "SHA256SUMS")
+        sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+        (directory / "SHA256SUMS").write_text("".join(sums))
 
     def _log(self, report: Callable[[dict[str, Any]], None], **entry: Any) -> None:
         entry["cpu_seconds"] = round(self.progress.cpu_seconds, 1)
@@ -175,7 +183,7 @@ class Build:
 
     def _checkpoint(self) -> None:
         """Save all that a resumed build needs; the progress file comes last and names the tensors that belong to it."""
-        folder = self.directory / _CHECKPOINT
+        folder = self.directory / CHECKPOINT
         folder.mkdir(exist_ok=True)
         tensors = {f"model.{name}": parameter.detach() for name, parameter in self.model.named_parameters()}
         for i, optimizer in enumerate(self.optimizers):
@@ -199,7 +207,7 @@ class Build:
                 old.unlink()
 
     def _resume(self) -> None:
-        folder = self.directory / _CHECKPOINT
+        folder = self.directory / CHECKPOINT
         saved = json.loads((folder / "progress.json").read_text())
         tensors = load_file(folder / saved["tensors"])
         with torch.no_grad():
@@ -218,18 +226,30 @@ class Build:
             log.truncate(saved["log_bytes"])
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def build(directory: Path, steps: int | None, console: Console) -> None:
-    """`ia2-eval embedded build`: train in `directory` and, once finished, export the model to `directory/model`."""
+    """`ia2-eval embedded build`: train in `directory` and, once finished, export the model to `directory/model`.
+
+    Args:
+        directory: holds the checkpoint and the log; a build that was interrupted there is continued.
+        steps: stop after this many steps in all; None trains to the end.
+        console: where the log goes as readable lines.
+    """
     work = Build(directory)
-    work.run(lambda entry: console.print(entry, highlight=False), steps)
+    work.run(lambda entry: console.print(_line(entry), highlight=False, soft_wrap=True), steps)
     if work.finished:
         work.export(directory / "model")
-        console.print(f"the model is in {directory / 'model'}", highlight=False)
+        outcome = f"the model is in {directory / 'model'}"
     else:
-        console.print(
-            f"stopped after {work.total_steps()} steps; the same command without --steps continues", highlight=False
-        )
+        total = sum(stage.steps for stage in work.stages)
+        outcome = f"stopped after {work.total_steps()} of {total} steps; the same command without --steps continues"
+    console.print(outcome, highlight=False, soft_wrap=True)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    """A log entry as one line to read."""
+    if "finished" in entry:
+        accuracy = ", ".join(f"{axis} {by_count['15']:.2f}" for axis, by_count in entry["in_context_accuracy"].items())
+        news = f'finished "{entry["finished"]}"; accuracy after 15 demonstrations: {accuracy}'
+    else:
+        news = f"label loss {entry['label_loss']:.3f}, text loss {entry['text_loss']:.3f}"
+    return f"step {entry['step']}: {news} ({entry['cpu_seconds']:.0f} s CPU)"

@@ -1,4 +1,4 @@
-"""The embedded model's tokenizer: known words as words, everything else byte by byte, so it encodes any text."""
+"""The embedded model's tokenizer: known words as words, the rest by characters and bytes, so it encodes any text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     tokens = vocabulary() + [f"<0x{byte:02X}>" for byte in range(256)]
-    # Without merges a piece is either a whole word of the vocabulary or falls back to its bytes.
+    # Without merges a piece is either a whole word of the vocabulary or falls apart into its characters, each of them a
+    # token where it is one (a digit, a capital letter) and its bytes where not.
     tokenizer = Tokenizer(
         models.BPE(
             vocab={token: i for i, token in enumerate(tokens)}, merges=[], byte_fallback=True, ignore_merges=True

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ia2_eval.benchmarks import TrainingSet, draw_training_set, get_benchmark, load_benchmark
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.record import Training, TrainingPhase
+from ia2_eval.experiments.record import Record, Training, TrainingPhase
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import BaseModel
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.answers import ANSWER_FORMATS
 
 if TYPE_CHECKING:
-    from ia2_training import Adapted, Check, TeacherTargets, TrainingConfig, TrainingExample
+    from ia2_training import Check, TeacherTargets, TrainingConfig, TrainingExample
     from ia2_training.train import PhaseHistory
+    from peft import PeftModel
 
 
 def training_examples(
@@ -66,10 +68,11 @@ class CellTrainer:
     data_dir: Path | None = None
     _targets: dict[tuple[object, ...], TeacherTargets] = field(default_factory=dict)
 
-    def train(self, cell: Cell, progress: Callable[[Check], None]) -> tuple[Adapted, Training]:
-        """Train the cell's adapter on the base, in place; the caller detaches it.
+    @contextmanager
+    def trained(self, cell: Cell, progress: Callable[[Check], None]) -> Iterator[tuple[PeftModel, Training]]:
+        """Train the cell's adapter on the base and store it; within the context the base carries it.
 
-        `ia2_sft` starts from the adapter of the `ia2` cell that differs in nothing else, if that has been run: the
+        `ia2_sft` starts from the adapter of the `ia2` cell that differs in nothing else, if that is in the store: the
         result is the same as training both phases.
         """
         from ia2_training import LoraAdapter, adapt
@@ -77,7 +80,7 @@ class CellTrainer:
         assert cell.adapter and cell.n and cell.seed is not None
         training_set = draw_training_set(load_benchmark(cell.source, self.data_dir), cell.n, cell.seed)
         train, dev = training_examples(training_set, cell.protocol)
-        aligned = self.store.done(cell.model_copy(update={"method": "ia2"})) if cell.method == "ia2_sft" else None
+        aligned = self._aligned(cell) if cell.method == "ia2_sft" else None
         needs_targets = cell.method == "ia2" or (cell.method == "ia2_sft" and aligned is None)
         adapted = adapt(
             self.base.model,
@@ -91,13 +94,24 @@ class CellTrainer:
             initial_adapter=self.store.adapter_path(aligned.key) if aligned else None,
             progress=progress,
         )
-        earlier = aligned.training.phases if aligned and aligned.training else ()
-        return adapted, Training(
-            phases=(*earlier, *(_phase(history, cell) for history in adapted.history)),
-            extra_labels=len(dev),
-            trainable_parameters=sum(p.numel() for p in adapted.model.parameters() if p.requires_grad),
-            adapter=self.store.write_adapter(cell.key, adapted.save),
-        )
+        try:
+            earlier = aligned.training.phases if aligned and aligned.training else ()
+            yield (
+                adapted.model,
+                Training(
+                    phases=(*earlier, *(_phase(history, cell) for history in adapted.history)),
+                    extra_labels=len(dev),
+                    trainable_parameters=sum(p.numel() for p in adapted.model.parameters() if p.requires_grad),
+                    adapter=self.store.write_adapter(cell.key, adapted.save),
+                ),
+            )
+        finally:
+            adapted.detach()
+
+    def _aligned(self, cell: Cell) -> Record | None:
+        """The record of the `ia2` cell that `cell` continues, if its adapter is there to start from."""
+        record = self.store.done(cell.model_copy(update={"method": "ia2"}))
+        return record if record and self.store.has_adapter(record.key) else None
 
     def _collect(self, cell: Cell, train: list[TrainingExample], dev: list[TrainingExample]) -> TeacherTargets:
         from ia2_training import TeacherTargets

@@ -23,7 +23,7 @@ class Lora(Frozen):
     type: Literal["lora"] = "lora"
     r: int = Field(default=8, ge=1)
     alpha: int = Field(default=8, ge=1)
-    modules: tuple[str, ...] = ("q_proj", "k_proj", "o_proj")
+    modules: tuple[str, ...] = Field(default=("q_proj", "k_proj", "o_proj"), min_length=1)
 
     @property
     def label(self) -> str:

@@ -14,14 +14,12 @@ from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation
 from ia2_eval.experiments.store import Store
 from ia2_eval.scoring.calibration import bootstrap_interval, ece_interval
+from ia2_eval.scoring.lm_eval_metrics import PAPER_STOP
 from ia2_eval.scoring.predictions import predict
 from ia2_eval.shipped import TASKS_DIRECTORY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-PAPER_STOP = "\n\n"
-"""The published evaluation stops a generation at the first blank line."""
 
 
 @dataclass

@@ -6,7 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ia2_eval.benchmarks import BenchmarkData, draw_training_set, get_benchmark, load_benchmark
+from ia2_eval.benchmarks import (
+    Benchmark,
+    BenchmarkData,
+    draw_training_set,
+    get_benchmark,
+    load_benchmark,
+    per_query_demonstrations,
+)
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.cell import TRAINED_METHODS, Cell, Method
 from ia2_eval.experiments.recipe import Recipe, Source
@@ -42,8 +49,9 @@ def _source_cells(
     for name in evals:
         if name not in known:
             raise UserError(f"{benchmark.name} is not evaluated on {name!r}.{did_you_mean(name, known)}")
-    for name in {benchmark.name, *evals}:
-        data.setdefault(name, load_benchmark(name, data_dir))
+    for name in (benchmark.name, *evals):
+        if name not in data:
+            data[name] = load_benchmark(name, data_dir)
     fingerprints = "".join(data[name].fingerprint for name in (benchmark.name, *evals))
     untrained = Cell(
         base=base,
@@ -58,23 +66,24 @@ def _source_cells(
         yield untrained
     for n in source.n:
         for seed in recipe.seeds:
-            draw_training_set(
-                data[benchmark.name], n, seed
-            )  # refuses an N that the pool cannot give, before anything runs
+            _refuse_too_large(n, seed, data[benchmark.name], recipe)
             drawn = untrained.model_copy(update={"n": n, "seed": seed})
             if "icl" in recipe.methods:
                 yield drawn.model_copy(update={"method": "icl"})
             for learning_rate in recipe.learning_rates:
                 for method in TRAINED_METHODS:
                     if method in recipe.methods:
-                        yield _trained(
-                            recipe, drawn, method, learning_rate, benchmark.single_token, benchmark.max_new_tokens
-                        )
+                        yield _trained(recipe, drawn, method, learning_rate, benchmark)
 
 
-def _trained(
-    recipe: Recipe, drawn: Cell, method: Method, learning_rate: float, single_token: bool, max_new_tokens: int
-) -> Cell:
+def _refuse_too_large(n: int, seed: int, data: BenchmarkData, recipe: Recipe) -> None:
+    """Draws what the cells will draw, so that an N that the pool cannot give is refused before anything runs."""
+    training_set = draw_training_set(data, n, seed)
+    if recipe.protocol == "paper" and "icl" in recipe.methods:
+        per_query_demonstrations(data, training_set, count=1)
+
+
+def _trained(recipe: Recipe, drawn: Cell, method: Method, learning_rate: float, benchmark: Benchmark) -> Cell:
     return drawn.model_copy(
         update={
             "method": method,
@@ -82,6 +91,6 @@ def _trained(
             "learning_rate": learning_rate,
             "epochs": recipe.epochs,
             "batch_size": recipe.batch_size,
-            "target_tokens": 1 if single_token else min(recipe.target_tokens, max_new_tokens),
+            "target_tokens": min(recipe.target_tokens, benchmark.max_new_tokens),
         }
     )

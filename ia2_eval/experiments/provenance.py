@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -25,7 +24,7 @@ def provenance(device: str, wall_seconds: float) -> Provenance:
         git_dirty=dirty,
         device=device,
         wall_seconds=round(wall_seconds, 3),
-        peak_memory_bytes=peak_memory(),
+        peak_memory_bytes=peak_memory(device),
     )
 
 
@@ -57,10 +56,15 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
 
 
-def peak_memory() -> int:
-    """Peak memory of this process so far in bytes: on the accelerator when one is used, else resident."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
+def peak_memory(device: str) -> int | None:
+    """Peak memory of this process so far in bytes: allocated on a CUDA device, else resident; None on Windows."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        return None
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(resident if sys.platform == "darwin" else resident * 1024)

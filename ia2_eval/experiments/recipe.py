@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.cell import Lora, Method
@@ -15,12 +15,31 @@ from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
 
 
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("is empty")
+    return values
+
+
+def _no_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError(f"holds a value twice: {list(values)}")
+    return values
+
+
+# After the values themselves: pydantic's own `min_length` also complains of a list whose only value is wrong.
+NotEmpty = AfterValidator(_not_empty)
+NoRepeats = AfterValidator(_no_repeats)
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Source(Frozen):
     """A benchmark to learn from, and how many examples to learn from."""
 
     source: str = Field(description="benchmark name, such as `sst2`")
-    n: tuple[int, ...] = Field(min_length=1, description="sizes N of the training sets")
-    evals: tuple[str, ...] | None = Field(
+    n: Annotated[tuple[int, ...], NotEmpty, NoRepeats] = Field(description="sizes N of the training sets")
+    evals: Annotated[tuple[str, ...], NotEmpty, NoRepeats] | None = Field(
         default=None,
         description="benchmarks to evaluate on; the source and its out-of-distribution partners when left out",
     )
@@ -37,12 +56,12 @@ class Recipe(Frozen):
     name: str
     base: Base
     protocol: Protocol = "strict"
-    benchmarks: tuple[Source, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(
-        min_length=1, description="one draw of D_T, initialisation and order of examples each"
+    benchmarks: Annotated[tuple[Source, ...], NotEmpty]
+    seeds: Annotated[tuple[Seed, ...], NotEmpty, NoRepeats] = Field(
+        description="one draw of D_T, initialisation and order of examples each"
     )
-    methods: tuple[Method, ...] = Field(min_length=1)
-    learning_rates: tuple[float, ...] = ()
+    methods: Annotated[tuple[Method, ...], NotEmpty, NoRepeats]
+    learning_rates: Annotated[tuple[LearningRate, ...], NoRepeats] = ()
     adapter: Lora = Lora()
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=4, ge=1, description="training examples per optimiser step")
@@ -50,20 +69,6 @@ class Recipe(Frozen):
         default=200, ge=1, description="T of multi-token benchmarks: tokens of the teacher's response at most"
     )
     limit: int | None = Field(default=None, ge=1, description="evaluate on the first `limit` examples only")
-
-    @field_validator("seeds", "learning_rates", "methods")
-    @classmethod
-    def _no_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len(set(values)) != len(values):
-            raise ValueError(f"holds a value twice: {list(values)}")
-        return values
-
-    @field_validator("learning_rates")
-    @classmethod
-    def _positive(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if any(value <= 0 for value in values):
-            raise ValueError(f"learning rates must be positive, found {list(values)}")
-        return values
 
 
 def load_recipe(path: Path) -> Recipe:

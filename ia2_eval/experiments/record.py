@@ -55,7 +55,9 @@ class Provenance(Frozen):
     git_dirty: bool | None = None
     device: str
     wall_seconds: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None = Field(
+        default=None, description="of the process up to the end of the cell; None where it is not known"
+    )
 
 
 class Record(Frozen):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,12 +71,11 @@ def _run_cell(cell: Cell, base: BaseModel, trainer: CellTrainer, evaluator: Eval
     error = None
     try:
         if cell.trained:
-            adapted, training = trainer.train(cell, progress.training)
-            with contextlib.ExitStack() as stack:
-                stack.callback(adapted.detach)
-                if cell.protocol == "paper":
-                    stack.enter_context(merged_adapter(adapted.model))
-                evaluations = evaluator.evaluate(cell, adapted.model)
+            with (
+                trainer.trained(cell, progress.training) as (model, training),
+                merged_adapter(model) if cell.protocol == "paper" else nullcontext(),
+            ):
+                evaluations = evaluator.evaluate(cell, model)
         else:
             evaluations = evaluator.evaluate(cell, base.model)
     except Exception:

@@ -31,8 +31,8 @@ class Overrides:
 
     def apply(self, recipe: Recipe) -> Recipe:
         changes: dict[str, object] = {}
-        if self.base is not None:
-            # On the model of the recipe a revision is pinned; another model has its own.
+        if self.base is not None and self.base != recipe.base.model:
+            # The recipe's revision belongs to the recipe's model.
             dtype = "float32" if self.base == "embedded" else recipe.base.dtype
             changes["base"] = Base(model=self.base, dtype=dtype)
         if self.limit is not None:
@@ -51,7 +51,7 @@ def run_recipe(
     recipe = overrides.apply(load_recipe(find_recipe(path)))
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a directory")
-    files = locate(recipe.base)
+    files = locate(recipe.base, weights=not dry_run)
     cells = plan(recipe, files.base, settings.data_dir)
     store = Store(out)
     done = sum(store.done(cell) is not None for cell in cells)
@@ -88,7 +88,7 @@ def _quieten() -> None:
 
 def find_recipe(recipe: Path) -> Path:
     """A recipe by path, or a shipped one by its name."""
-    if recipe.exists():
+    if recipe.is_file():
         return recipe
     shipped = RECIPES_DIRECTORY / f"{recipe.name.removesuffix('.yaml')}.yaml"
     if recipe.parent == Path() and shipped.is_file():

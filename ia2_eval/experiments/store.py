@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.experiments.cell import Cell
@@ -41,22 +40,24 @@ class Store:
         return path.relative_to(self.directory).as_posix()
 
     def record(self, key: str, on_damaged: Callable[[Path, str], None] | None = None) -> Record | None:
-        """The record of a cell, or None when there is none.
+        """The record of a cell, or None when there is none or its file is no record of it.
 
-        A file that cannot be read as a record is set aside as `<name>.damaged` and reported; its cell counts as
-        missing.
+        With `on_damaged` such a file is set aside as `<name>.damaged` and reported; without, it is left alone.
         """
         path = self.record_path(key)
         if not path.exists():
             return None
         try:
-            return Record.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            aside = path.with_suffix(".json.damaged")
-            path.replace(aside)
+            return _read(path)
+        except ValueError as error:
             if on_damaged:
+                aside = path.with_suffix(".json.damaged")
+                path.replace(aside)
                 on_damaged(aside, str(error).splitlines()[0])
             return None
+
+    def has_adapter(self, key: str) -> bool:
+        return (self.adapter_path(key) / "adapter_config.json").is_file()
 
     def done(self, cell: Cell, on_damaged: Callable[[Path, str], None] | None = None) -> Record | None:
         """The record of a cell that has finished well; None when it must be run (again)."""
@@ -78,11 +79,24 @@ class Store:
         temporary = path.with_name(f"{key}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        save(temporary)
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.replace(path)
+        try:
+            save(temporary)
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         return self.relative(path)
 
     def write_recipe(self, recipe: Recipe) -> None:
         content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         write_atomically(self.directory / "recipe.yaml", content.encode())
+
+
+def _read(path: Path) -> Record:
+    """Raises:
+    ValueError: the file is no record, or that of another cell than its name says.
+    """
+    record = Record.model_validate_json(path.read_bytes())
+    if not path.stem == record.key == record.cell.key:
+        raise ValueError(f"the record is that of cell {record.cell.key}: it was altered")
+    return record

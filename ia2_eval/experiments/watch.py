@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ia2_eval.experiments.cell import Cell
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def print_plan(cells: Sequence[Cell], done: int, console: Console) -> None:
     """The cells of a plan, counted by benchmark and method."""
-    table = Table("source", "N", "evaluated on", "method", "learning rates", "seeds", "cells", box=None, pad_edge=False)
+    evaluated_on = Column("evaluated on", overflow="fold")
+    table = Table("source", "N", evaluated_on, "method", "learning rates", "seeds", "cells", box=None, pad_edge=False)
     groups = Counter((cell.source, cell.n, cell.evals, cell.method) for cell in cells)
     for (source, n, evals, method), count in groups.items():
         members = [c for c in cells if (c.source, c.n, c.evals, c.method) == (source, n, evals, method)]
@@ -48,7 +49,7 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
     """Callbacks that show a run of `total` cells, `done` of which need no work."""
     counted = done
     with Bar(
-        TextColumn("{task.description}", table_column=None),
+        TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -22,7 +22,10 @@ class Base(Frozen):
     model: str = Field(description="`embedded`, a local directory, or a hub repository")
     revision: str | None = Field(default=None, description="hub revision; None for a local directory")
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    fingerprint: str = Field(default="", description="hub commit, or sha256 of the local weights and configuration")
+    fingerprint: str = Field(
+        default="",
+        description="hub commit, or sha256 of the local weights and configuration; in a recipe, what it must be",
+    )
 
 
 @dataclass(frozen=True)
@@ -42,35 +45,57 @@ class BaseModel:
     tokenizer: PreTrainedTokenizerBase
 
 
-def locate(base: Base) -> BaseFiles:
-    """Find the files of a base model, downloading a hub repository if it is not cached, and fingerprint them.
+FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
+"""Files of a model directory that decide what the model and its tokenizer do."""
+
+
+def locate(base: Base, weights: bool = True) -> BaseFiles:
+    """Find the files of a base model, downloading what is not cached of a hub repository, and fingerprint them.
+
+    Args:
+        base: what to find.
+        weights: False to leave a hub repository's weights where they are: its commit is known without them.
 
     Raises:
         UserError: the model is neither `embedded`, nor a local model directory, nor a hub repository that can be
-        reached.
+        reached; it has no weights in the safetensors format; or it is not the one that `base` asks for.
     """
+    directory = _local_directory(base)
+    if directory is None:
+        directory = _snapshot(base, FILES if weights else ("config.json",))
+        fingerprint = directory.name  # a snapshot lives in a folder named by its commit
+    elif base.revision is not None:
+        raise UserError(f"the model {base.model!r} is a local directory, which has no revision {base.revision!r}")
+    else:
+        fingerprint = _digest(directory)
+    if not (directory / "config.json").is_file():
+        raise UserError(f"{base.model!r} is not a model: {str(directory)!r} holds no config.json")
+    if weights and not any(directory.glob("*.safetensors")):
+        raise UserError(f"{str(directory)!r} holds no .safetensors weights; convert the model with save_pretrained()")
+    if base.fingerprint not in ("", fingerprint):
+        raise UserError(f"the model {base.model!r} has the fingerprint {fingerprint!r}, not {base.fingerprint!r}")
+    return BaseFiles(base.model_copy(update={"fingerprint": fingerprint}), directory)
+
+
+def _local_directory(base: Base) -> Path | None:
+    """The directory of a model on this machine; None when `base` names a hub repository."""
     if base.model == "embedded":
         from ia2_eval.embedded import MODEL_DIRECTORY
 
-        return _local(base, MODEL_DIRECTORY)
+        return MODEL_DIRECTORY
     directory = Path(base.model).expanduser()
     if directory.is_dir():
-        return _local(base, directory)
+        return directory
     if directory.is_absolute() or base.model.startswith((".", "~")):
         raise UserError(f"there is no model directory {base.model!r}")
-    return _hub(base)
+    return None
 
 
-def _local(base: Base, directory: Path) -> BaseFiles:
-    if not (directory / "config.json").is_file():
-        raise UserError(f"{str(directory)!r} is not a model directory: it holds no config.json")
-    files = sorted(p for p in directory.iterdir() if p.suffix in {".json", ".safetensors", ".model", ".bin"})
-    if not any(p.suffix == ".safetensors" for p in files):
-        raise UserError(f"{str(directory)!r} holds no .safetensors weights; convert the model with save_pretrained()")
+def _digest(directory: Path) -> str:
     digest = hashlib.sha256()
-    for path in files:
+    for path in sorted({path for pattern in FILES for path in directory.glob(pattern)}):
         digest.update(f"{path.name}:{_sha256(path)}\n".encode())
-    return BaseFiles(base.model_copy(update={"fingerprint": digest.hexdigest()}), directory)
+    return digest.hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -81,39 +106,41 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _hub(base: Base) -> BaseFiles:
+def _snapshot(base: Base, patterns: tuple[str, ...]) -> Path:
+    """The local snapshot of a hub repository, with the files that match."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        directory = Path(
-            snapshot_download(
-                base.model,
-                revision=base.revision,
-                allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"],
-            )
-        )
+        return Path(snapshot_download(base.model, revision=base.revision, allow_patterns=list(patterns)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
             f"cannot get the model {base.model!r} (revision {base.revision or 'main'}): "
-            f"{type(error).__name__}: {error}. "
+            f"{type(error).__name__}: {str(error).rstrip('.')}. "
             "Give a local model directory, log in with `hf auth login` if the model is gated, "
             "or use `embedded`, which needs no download."
         ) from error
-    # A snapshot lives in a folder named by its commit, which identifies every file in it.
-    return BaseFiles(base.model_copy(update={"fingerprint": directory.name}), directory)
 
 
 def load(files: BaseFiles, device: str | None = None) -> BaseModel:
-    """Load model and tokenizer on `device` (`cuda`, `mps` or `cpu`; the best one present when None)."""
+    """Load model and tokenizer on `device` (`cuda`, `mps` or `cpu`; the best one present when None).
+
+    Raises:
+        UserError: there is no such device.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    device = device or best_device()
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"cannot use the device {device!r}: {str(error).splitlines()[0]}") from error
     tokenizer = AutoTokenizer.from_pretrained(files.directory)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(files.directory, dtype=getattr(torch, files.base.dtype))
-    model.to(device or best_device())
+    model.to(device)
     return BaseModel(model.eval().requires_grad_(False), tokenizer)
 
 

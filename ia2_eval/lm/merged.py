@@ -22,8 +22,8 @@ def merged_adapter(model: PeftModel) -> Iterator[None]:
 
     weights = [m.get_base_layer().weight for m in model.modules() if isinstance(m, BaseTunerLayer)]
     originals = [weight.detach().clone() for weight in weights]
-    model.merge_adapter()
     try:
+        model.merge_adapter()
         yield
     finally:
         model.unmerge_adapter()

@@ -19,6 +19,9 @@ from ia2_eval.scoring.predictions import predict
 Pair = tuple[float, int]
 """(confidence, correct) of one document."""
 
+PAPER_STOP = "\n\n"
+"""The published evaluation stops a generation at its first blank line; whatever was generated beyond it does not count."""
+
 
 def process_multiple_choice(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     """Metrics of a document with one (log-likelihood, is greedy) per choice.
@@ -47,6 +50,8 @@ def process_generation(doc: Mapping[str, Any], results: Sequence[str]) -> dict[s
     """Metrics of a document with one generated text; `acc_normalised` only for formats with a normalised form."""
     (response,) = results
     answer_format, gold, protocol = ANSWER_FORMATS[doc["answer_format"]], doc["answer"], doc["protocol"]
+    if protocol == "paper":
+        response = response.partition(PAPER_STOP)[0]
     metrics = {
         "acc": int(answer_format.correct(response, gold, protocol)),
         "unparsed": int(not answer_format.parse(response, protocol)),

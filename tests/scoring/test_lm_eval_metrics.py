@@ -45,6 +45,9 @@ def test_a_missing_choice_is_named() -> None:
         ("hash_line", "#### 4", "strict", "The answer is 4", {"acc": 0, "unparsed": 1}),
         ("hash_line", "#### 4", "paper", "The answer is 4", {"acc": 1, "unparsed": 0}),
         ("hash_line", "#### 4", "paper", "", {"acc": 0, "unparsed": 1}),
+        # The published evaluation stops at a blank line, so an answer beyond it does not count; strict reads on.
+        ("hash_line", "#### 4", "paper", "Four.\n\n#### 4\n", {"acc": 0, "unparsed": 0}),
+        ("hash_line", "#### 4", "strict", "Four.\n\n#### 4\n", {"acc": 1, "unparsed": 0}),
         ("boxed", r"\boxed{4}", "paper", "4", {"acc": 0, "unparsed": 1}),
         ("hash_text", "#### oil", "strict", "#### Oil.", {"acc": 0, "unparsed": 0, "acc_normalised": 1}),
     ],

@@ -117,6 +117,7 @@ def test_shared_targets_change_nothing(
     assert same(collected_here, trained(run(method="ia2", config=config, targets=targets)))
     on_disk = replace(config, target_directory=tmp_path, target_batch_size=4)
     assert same(collected_here, trained(run(method="ia2", config=on_disk)))
+    assert len(list(tmp_path.glob("*.safetensors"))) == len(examples)
 
     cut = replace(config, answer_end=lambda text: 1)
     targets = TeacherTargets.collect(

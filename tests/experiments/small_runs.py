@@ -1,0 +1,83 @@
+"""Runs of the embedded model that take a second or two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.plan import plan
+from ia2_eval.experiments.recipe import Recipe
+from ia2_eval.experiments.record import Record
+from ia2_eval.experiments.run import Progress, Settings, run
+from ia2_eval.experiments.store import Store
+from ia2_eval.lm.base_model import Base, locate
+
+LIMIT = 12
+ALL_METHODS = ("no_icl", "icl", "sft", "ia2", "ia2_sft")
+
+
+def small_recipe(**changes: Any) -> Recipe:
+    """One classification benchmark with four examples, all methods, a few steps."""
+    content: dict[str, Any] = {
+        "name": "small",
+        "base": {"model": "embedded"},
+        "benchmarks": [{"source": "embedded_mood", "n": 4}],
+        "seeds": [0],
+        "methods": ALL_METHODS,
+        "learning_rates": [1e-2],
+        "epochs": 4,
+        "limit": LIMIT,
+    }
+    return Recipe.model_validate(content | changes)
+
+
+@dataclass
+class SmallRun:
+    """What a run did and left behind."""
+
+    store: Store
+    records: list[Record] = field(default_factory=list)
+    started: list[Cell] = field(default_factory=list)
+    damaged: list[Path] = field(default_factory=list)
+
+    def record(self, method: str, source: str = "embedded_mood", seed: int | None = None) -> Record:
+        (found,) = (
+            r
+            for r in self.records
+            if (r.cell.method, r.cell.source) == (method, source) and seed in (None, r.cell.seed)
+        )
+        return found
+
+    def samples(self, record: Record, number: int = 0) -> list[dict[str, Any]]:
+        path = self.store.directory / record.evaluations[number].samples
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def adapter(self, record: Record) -> bytes:
+        return (self.store.adapter_path(record.key) / "adapter_model.safetensors").read_bytes()
+
+
+def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None) -> SmallRun:
+    """Plan and run a recipe in this process."""
+    files = locate(recipe.base)
+    done = SmallRun(Store(out))
+    progress = Progress(
+        cell_started=done.started.append,
+        training=lambda check: None,
+        cell_finished=lambda record: None,
+        damaged=lambda path, reason: done.damaged.append(path),
+    )
+    cells = plan(recipe, files.base, data_dir)
+    done.records = run(cells, files, done.store, Settings(data_dir, device="cpu"), progress)
+    return done
+
+
+def results(records: Sequence[Record]) -> dict[str, Any]:
+    """What must not differ between two runs of the same cells."""
+    return {r.key: (r.status, r.training, [(e.eval, e.n, e.metrics, e.intervals) for e in r.evaluations]) for r in records}
+
+
+EMBEDDED = Base(model="embedded")

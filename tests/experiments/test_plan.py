@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.plan import plan
+from ia2_eval.experiments.recipe import load_recipe
+from ia2_eval.shipped import RECIPES_DIRECTORY
+from tests.benchmarks.hub_rows import ag_news, poem, write_hub_rows, write_rows
+from tests.experiments.small_runs import EMBEDDED, small_recipe
+
+
+def planned(data_dir: Path | None = None, **changes: Any) -> list[Cell]:
+    return plan(small_recipe(**changes), EMBEDDED, data_dir)
+
+
+def short(cells: list[Cell]) -> list[tuple[Any, ...]]:
+    return [(c.source, c.n, c.seed, c.method, c.learning_rate) for c in cells]
+
+
+def test_the_cells_of_a_grid_in_order() -> None:
+    cells = planned(
+        benchmarks=[{"source": "embedded_mood", "n": [4, 8]}, {"source": "embedded_time", "n": 4}],
+        seeds=[0, 1],
+        learning_rates=[1e-3, 1e-2],
+    )
+    expected: list[tuple[Any, ...]] = []
+    for source, sizes in (("embedded_mood", (4, 8)), ("embedded_time", (4,))):
+        expected.append((source, None, None, "no_icl", None))
+        for n in sizes:
+            for seed in (0, 1):
+                expected.append((source, n, seed, "icl", None))
+                expected += [(source, n, seed, m, rate) for rate in (1e-3, 1e-2) for m in ("sft", "ia2", "ia2_sft")]
+    assert short(cells) == expected
+    assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_the_order_of_methods_in_the_recipe_does_not_matter() -> None:
+    assert planned(methods=["ia2_sft", "ia2", "no_icl"]) == planned(methods=["no_icl", "ia2", "ia2_sft"])
+
+
+def test_a_benchmark_listed_twice_is_planned_once() -> None:
+    twice = [{"source": "embedded_mood", "n": [4, 8]}, {"source": "embedded_mood", "n": [8, 16]}]
+    assert Counter(short(planned(benchmarks=twice, methods=["no_icl", "icl"]))) == Counter(
+        short(planned(benchmarks=[{"source": "embedded_mood", "n": [4, 8, 16]}], methods=["no_icl", "icl"]))
+    )
+
+
+def test_a_cell_says_only_what_applies_to_its_method() -> None:
+    for cell in planned():
+        assert (cell.n is None, cell.seed is None) == (cell.method == "no_icl",) * 2
+        of_training = (cell.adapter, cell.learning_rate, cell.epochs, cell.batch_size, cell.target_tokens)
+        assert (None in of_training) == (not cell.trained)
+        assert cell.trained or set(of_training) == {None}
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "tokens"),
+    [("embedded_mood", 200, 1), ("embedded_arithmetic", 200, 16), ("embedded_arithmetic", 7, 7)],
+)
+def test_tokens_of_the_teacher(source: str, asked: int, tokens: int) -> None:
+    (cell,) = planned(benchmarks=[{"source": source, "n": 4}], methods=["ia2"], target_tokens=asked)
+    assert cell.target_tokens == tokens
+
+
+def test_evaluation_sets(hub_rows: Path) -> None:
+    (cell,) = planned(hub_rows, benchmarks=[{"source": "sst2", "n": 4}], methods=["icl"])
+    assert cell.evals == ("sst2", "fins", "poems")
+    (cell,) = planned(hub_rows, benchmarks=[{"source": "sst2", "n": 4, "evals": ["fins"]}], methods=["icl"])
+    assert cell.evals == ("fins",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"benchmarks": [{"source": "sst", "n": 4}]}, "Did you mean 'sst2'"),
+        ({"benchmarks": [{"source": "sst2", "n": 4, "evals": ["poem"]}]}, "Did you mean 'poems'"),
+        ({"benchmarks": [{"source": "sst2", "n": 4, "evals": ["agn"]}]}, "sst2 is not evaluated on 'agn'"),
+        ({"benchmarks": [{"source": "poems", "n": 4}]}, "Train on sst2 or fins"),
+        ({"benchmarks": [{"source": "sst2", "n": [4, 64]}]}, "90 examples in its pool, but N=64 needs 96"),
+        ({"benchmarks": [{"source": "sst2", "n": 1}]}, "at least 2"),
+        ({"learning_rates": []}, "lists no learning_rates"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(changes: dict[str, Any], said: str, hub_rows: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        planned(hub_rows, **changes)
+
+
+def test_demonstrations_of_the_published_protocol_are_refused_before_the_run_too(hub_rows: Path) -> None:
+    """Of 90 examples, 40 train and 20 develop; 30 are left, but a query needs 39."""
+    sst2: dict[str, Any] = {"benchmarks": [{"source": "sst2", "n": 40}], "protocol": "paper"}
+    with pytest.raises(UserError, match="30 examples left"):
+        planned(hub_rows, **sst2, methods=["icl"])
+    assert len(planned(hub_rows, **sst2, methods=["ia2"])) == 1
+
+
+def test_untrained_cells_need_no_learning_rate() -> None:
+    assert len(planned(methods=["no_icl", "icl"], learning_rates=[])) == 2
+
+
+def test_other_data_are_other_cells(tmp_path: Path) -> None:
+    benchmarks = [{"source": "sst2", "n": 4}, {"source": "agn", "n": 4}]
+
+    def keys() -> dict[str, set[str]]:
+        cells = planned(tmp_path, benchmarks=benchmarks)
+        return {source: {c.key for c in cells if c.source == source} for source in ("sst2", "agn")}
+
+    write_hub_rows(tmp_path)
+    before = keys()
+    assert keys() == before
+    write_rows(tmp_path / "poem_sentiment" / "train.jsonl", [poem(i) for i in range(1, 60)])  # a partner of SST-2
+    after = keys()
+    assert after["agn"] == before["agn"]
+    assert not after["sst2"] & before["sst2"]
+    write_rows(tmp_path / "ag_news" / "train.jsonl", [ag_news(i) for i in range(89)] + [ag_news(1000)])
+    assert not keys()["agn"] & before["agn"]
+
+
+def test_the_base_is_part_of_every_cell() -> None:
+    other = EMBEDDED.model_copy(update={"fingerprint": "another"})
+    assert not {c.key for c in plan(small_recipe(), other)} & {c.key for c in planned()}
+
+
+@pytest.fixture(scope="module")
+def rows_for_the_paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough of AG News for N = 128 with 48 development examples and 127 demonstrations from the rest."""
+    directory = write_hub_rows(tmp_path_factory.mktemp("paper_rows"))
+    write_rows(directory / "ag_news" / "train.jsonl", [ag_news(i) for i in range(128 + 48 + 127)])
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("paper_single_token_qwen3_4b", {"sst2": 3, "fins": 4, "agn": 7, "sciqr": 3, "stf": 3}),
+        ("paper_multi_token_qwen3_4b", {"gsm8k": 3, "hmatha": 3, "sciq": 3}),
+    ],
+)
+def test_the_published_grids(name: str, sizes: dict[str, int], rows_for_the_paper: Path) -> None:
+    recipe = load_recipe(RECIPES_DIRECTORY / f"{name}.yaml")
+    cells = plan(recipe, recipe.base, rows_for_the_paper)
+    adapters = Counter((c.method, c.source, c.n) for c in cells if c.trained)
+    assert set(adapters.values()) == {15}  # five seeds, three learning rates
+    assert Counter((source, method) for method, source, _ in adapters) == Counter(
+        {(source, method): count for source, count in sizes.items() for method in ("sft", "ia2", "ia2_sft")}
+    )
+    assert Counter(c.source for c in cells if c.method == "icl") == Counter({s: 5 * n for s, n in sizes.items()})
+    assert Counter(c.source for c in cells if c.method == "no_icl") == Counter(dict.fromkeys(sizes, 1))
+    assert {c.target_tokens for c in cells if c.trained} == ({1} if "single" in name else {200})
+    assert {(c.protocol, c.epochs) for c in cells if c.trained} == {("paper", 50)}
+
+
+@pytest.mark.parametrize("name", ["demo", "quickstart"])
+def test_the_small_shipped_recipes_can_be_planned(name: str, hub_rows: Path) -> None:
+    recipe = load_recipe(RECIPES_DIRECTORY / f"{name}.yaml")
+    assert {c.method for c in plan(recipe, recipe.base, hub_rows)} == set(recipe.methods)

@@ -1,0 +1,259 @@
+"""Runs from the plan to the records, with the embedded model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ia2_training import TeacherTargets
+
+import ia2_eval.experiments.run as run_module
+from ia2_eval.experiments.adapt_cell import CellTrainer
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.evaluate import Evaluator
+from ia2_eval.experiments.store import Store
+from ia2_eval.lm.base_model import BaseModel, load, locate
+from tests.experiments.conftest import BOTH
+from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, SmallRun, results, small_recipe, small_run
+
+
+@pytest.mark.parametrize("name", ["strict_run", "paper_run", "ood_run"])
+def test_every_cell_ends_well(name: str, request: pytest.FixtureRequest) -> None:
+    run: SmallRun = request.getfixturevalue(name)
+    assert [r.error for r in run.records] == [None] * len(run.records)
+    assert {r.status for r in run.records} == {"ok"}
+    assert [r.cell for r in run.records] == run.started
+    for record in run.records:
+        assert run.store.done(record.cell) == record
+        assert tuple(e.eval for e in record.evaluations) == record.cell.evals
+        assert [e.ood for e in record.evaluations] == [name != record.cell.source for name in record.cell.evals]
+        assert (record.training is not None) == record.cell.trained == run.store.has_adapter(record.key)
+        assert record.provenance.device == "cpu" and record.provenance.wall_seconds > 0
+        assert record.provenance.versions["torch"] == torch.__version__
+
+
+def test_training_is_recorded(strict_run: SmallRun, paper_run: SmallRun) -> None:
+    phases = {"sft": ["cross_entropy"], "ia2": ["alignment"], "ia2_sft": ["alignment", "cross_entropy"]}
+    for run in (strict_run, paper_run):
+        for record in run.records:
+            if training := record.training:
+                assert [phase.loss for phase in training.phases] == phases[record.cell.method]
+                assert training.extra_labels == 2
+                assert training.adapter == f"adapters/{record.key}"
+                assert all(phase.steps == 4 for phase in training.phases)  # 4 epochs of one batch
+                if run is paper_run:
+                    assert all(phase.kept_step == 4 for phase in training.phases)
+    aligned, continued = strict_run.record("ia2").training, strict_run.record("ia2_sft").training
+    assert aligned and continued and continued.phases[0] == aligned.phases[0]
+
+
+def test_methods_differ(strict_run: SmallRun) -> None:
+    """The embedded model reads demonstrations, and training moves it: no method is another one by mistake."""
+    for source in ("embedded_mood", "embedded_arithmetic"):
+        rows = [strict_run.samples(strict_run.record(method, source)) for method in ALL_METHODS]
+        outputs = {str([(row["prediction"], row["log_likelihoods"]) for row in cell]) for cell in rows}
+        assert len(outputs) == len(ALL_METHODS)
+    arithmetic = [strict_run.record(m, "embedded_arithmetic").evaluations[0] for m in ("no_icl", "icl")]
+    assert arithmetic[0].metrics["acc"] < arithmetic[1].metrics["acc"]
+
+
+@pytest.fixture
+def copied(strict_run: SmallRun, tmp_path: Path) -> Store:
+    """A copy of the strict run that a test may change."""
+    shutil.copytree(strict_run.store.directory, tmp_path / "run")
+    return Store(tmp_path / "run")
+
+
+def again(store: Store, **changes: Any) -> SmallRun:
+    return small_run(small_recipe(benchmarks=BOTH, **changes), store.directory)
+
+
+def test_a_second_run_does_nothing(copied: Store, strict_run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def state() -> dict[Path, tuple[int, int]]:
+        return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in copied.directory.rglob("*")}
+
+    before = state()
+    monkeypatch.setattr(run_module, "load", lambda *_: pytest.fail("there is nothing to load a model for"))
+    second = again(copied)
+    assert second.started == []
+    assert state() == before
+    assert second.records == strict_run.records
+
+
+def test_only_what_is_missing_is_run(copied: Store, strict_run: SmallRun) -> None:
+    lost, damaged = strict_run.record("ia2_sft"), strict_run.record("icl", "embedded_arithmetic")
+    copied.record_path(lost.key).unlink()
+    copied.record_path(damaged.key).write_text('{"schema_version": 1')
+    second = again(copied)
+    assert second.started == [lost.cell, damaged.cell]
+    assert second.damaged == [copied.record_path(damaged.key).with_suffix(".json.damaged")]
+    assert results(second.records) == results(strict_run.records)
+
+
+def test_a_larger_grid_runs_its_new_cells(copied: Store, strict_run: SmallRun) -> None:
+    second = again(copied, learning_rates=[1e-2, 3e-3], methods=["no_icl", "ia2"])
+    assert [(c.source, c.method, c.learning_rate) for c in second.started] == [
+        ("embedded_mood", "ia2", 3e-3),
+        ("embedded_arithmetic", "ia2", 3e-3),
+    ]
+
+
+def test_two_runs_are_equal_bit_for_bit(strict_run: SmallRun, tmp_path: Path) -> None:
+    """And `ia2_sft`, which goes on from a stored `ia2` adapter in the one, trains both phases at once in the other."""
+    for name in ("sft", "ia2_sft"):
+        alone = small_run(small_recipe(methods=[name]), tmp_path / name)
+        (record,) = alone.records
+        assert results([record]) == results([strict_run.record(name)])
+        assert alone.adapter(record) == strict_run.adapter(record)
+        assert alone.samples(record) == strict_run.samples(record)
+
+
+def test_an_ia2_adapter_that_was_deleted_is_trained_again(copied: Store, strict_run: SmallRun) -> None:
+    shutil.rmtree(copied.adapter_path(strict_run.record("ia2").key))
+    record = strict_run.record("ia2_sft")
+    copied.record_path(record.key).unlink()
+    second = again(copied)
+    assert second.started == [record.cell]
+    assert results(second.records) == results(strict_run.records)
+    assert second.adapter(record) == strict_run.adapter(record)
+
+
+def test_targets_are_collected_once_for_a_training_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[int] = []
+    collect = TeacherTargets.collect
+
+    def counting(model: Any, tokenizer: Any, train: Any, *rest: Any, **settings: Any) -> TeacherTargets:
+        collected.append(len(train))
+        return collect(model, tokenizer, train, *rest, **settings)
+
+    monkeypatch.setattr(TeacherTargets, "collect", counting)
+    recipe = small_recipe(
+        benchmarks=[{"source": "embedded_mood", "n": [2, 4]}],
+        methods=["ia2", "ia2_sft"],
+        learning_rates=[1e-3, 1e-2],
+        epochs=1,
+        limit=1,
+    )
+    assert len(small_run(recipe, tmp_path).records) == 8
+    assert collected == [2, 4]
+
+
+def fail_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ia2_training.adapt as module
+
+    train_phase = module.train_phase
+
+    def failing(model: Any, loss: Any, *rest: Any) -> Any:
+        if loss.name == "alignment":
+            raise RuntimeError("a fault on purpose")
+        return train_phase(model, loss, *rest)
+
+    monkeypatch.setattr(module, "train_phase", failing)
+
+
+def fail_in_storing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "write_adapter", failing_for(Store.write_adapter, lambda key: key in _KEYS))
+
+
+def fail_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Evaluator, "evaluate", failing_for(Evaluator.evaluate, lambda cell: "ia2" in cell.method))
+
+
+_KEYS: set[str] = set()
+
+
+def failing_for(method: Callable[..., Any], chosen: Callable[[Any], bool]) -> Callable[..., Any]:
+    def replaced(self: Any, first: Any, *rest: Any) -> Any:
+        if chosen(first):
+            raise RuntimeError("a fault on purpose")
+        return method(self, first, *rest)
+
+    return replaced
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("fault", [fail_in_training, fail_in_storing, fail_in_evaluation])
+def test_a_cell_that_fails_is_recorded_and_harms_no_other(
+    fault: Callable[[pytest.MonkeyPatch], None],
+    protocol: str,
+    strict_run: SmallRun,
+    paper_run: SmallRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    undisturbed = strict_run if protocol == "strict" else paper_run
+    bases: list[BaseModel] = []
+
+    def capture(*arguments: Any) -> BaseModel:
+        bases.append(load(*arguments))
+        return bases[-1]
+
+    monkeypatch.setattr(run_module, "load", capture)
+    _KEYS.clear()
+    _KEYS.update(undisturbed.record(method).key for method in ("ia2", "ia2_sft"))
+    fault(monkeypatch)
+    # `icl` runs after the failing cells of seed 0, so an adapter left on the base would show in seed 1.
+    recipe = small_recipe(
+        protocol=protocol,
+        base={"model": "embedded", "dtype": undisturbed.records[0].cell.base.dtype},
+        seeds=[0, 1],
+        methods=["icl", "sft", "ia2", "ia2_sft"],
+    )
+    run = small_run(recipe, tmp_path / "failing")
+    failed = [r for r in run.records if r.status == "failed"]
+    methods = {r.cell.method for r in failed}
+    assert methods == {"ia2", "ia2_sft"}
+    for record in failed:
+        assert record.error and "Traceback" in record.error and "a fault on purpose" in record.error
+        assert record.evaluations == () and record.training is None
+        assert run.store.record(record.key) == record
+    (base,) = bases
+    assert not hasattr(base.model, "peft_config")
+    fresh = load(locate(recipe.base), "cpu").model.state_dict()
+    state = base.model.state_dict()
+    assert state.keys() == fresh.keys()
+    assert all(torch.equal(state[name], fresh[name]) for name in fresh)
+    monkeypatch.undo()
+    clean = small_run(recipe, tmp_path / "clean")
+    assert {k: v for k, v in results(run.records).items() if v[0] == "ok"}.items() <= results(clean.records).items()
+    retried = small_run(recipe, tmp_path / "failing")
+    assert [cell.key for cell in retried.started] == [record.key for record in failed]
+    assert results(retried.records) == results(clean.records)
+    assert results([undisturbed.record("sft")]).items() <= results(retried.records).items()
+
+
+def test_the_published_protocol_evaluates_merged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    merged: dict[str, set[bool]] = {}
+    evaluate = Evaluator.evaluate
+
+    def look(self: Evaluator, cell: Cell, model: Any) -> Any:
+        layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+        merged[f"{cell.protocol} {cell.method}"] = {layer.merged for layer in layers}
+        return evaluate(self, cell, model)
+
+    monkeypatch.setattr(Evaluator, "evaluate", look)
+    for protocol in ("strict", "paper"):
+        small_run(small_recipe(protocol=protocol, methods=["icl", "sft"], epochs=1, limit=1), tmp_path)
+    assert merged == {"strict icl": set(), "strict sft": {False}, "paper icl": set(), "paper sft": {True}}
+
+
+def test_the_trainer_leaves_the_base_as_it_was_when_its_user_fails(tmp_path: Path) -> None:
+    from ia2_eval.experiments.plan import plan
+
+    recipe = small_recipe(methods=["sft"], epochs=1)
+    base = load(locate(recipe.base), "cpu")
+    (cell,) = plan(recipe, EMBEDDED)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        CellTrainer(Store(tmp_path), base).trained(cell, lambda check: None) as (model, _),
+    ):
+        assert hasattr(base.model, "peft_config") and any(p.requires_grad for p in model.parameters())
+        raise KeyboardInterrupt
+    assert not hasattr(base.model, "peft_config")
+    assert all(type(module).__module__.split(".")[0] != "peft" for module in base.model.modules())
