@@ -20,7 +20,7 @@ demo: .venv/installed
 	$(OFFLINE) $(BIN)/ia2-eval demo --out $(DEMO_OUT)
 
 test: .venv/installed
-	$(OFFLINE) $(BIN)/python -m pytest -n 2
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/installed
 	$(BIN)/ruff check .

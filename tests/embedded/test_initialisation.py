@@ -45,7 +45,7 @@ def test_size(model: PreTrainedModel) -> None:
 def test_positional_heads_look_back_at_their_offset(model: PreTrainedModel, head: int) -> None:
     by_offset = weight_by_offset(attention(model, random_tokens(80, 0), 0), head)
     assert by_offset.argmax() == head + 1
-    assert by_offset.max() > 0.7
+    assert by_offset.max() > 0.6
 
 
 def test_the_last_positional_head_looks_back_broadly(model: PreTrainedModel) -> None:

@@ -77,7 +77,7 @@ def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None) -> SmallR
 
 def results(records: Sequence[Record]) -> dict[str, Any]:
     """What must not differ between two runs of the same cells."""
-    return {r.key: (r.status, r.training, [(e.eval, e.n, e.metrics, e.intervals) for e in r.evaluations]) for r in records}
+    return {record.key: (record.status, record.training, record.evaluations) for record in records}
 
 
 EMBEDDED = Base(model="embedded")

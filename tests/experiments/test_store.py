@@ -23,9 +23,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_losses_that_diverged_survive(tmp_path: Path) -> None:
-    phase = TrainingPhase(
-        loss="ce", steps=9, kept_step=0, dev_loss=math.inf, train_loss=math.nan, stopped="budget"
-    )
+    phase = TrainingPhase(loss="ce", steps=9, kept_step=0, dev_loss=math.inf, train_loss=math.nan, stopped="budget")
     assert RECORD.training
     training = RECORD.training.model_copy(update={"phases": (phase,)})
     evaluation = RECORD.evaluations[0].model_copy(update={"metrics": {"acc": 0.0, "nll": math.inf}})

@@ -1,0 +1,72 @@
+"""Ctrl-C and kill -9 lose at most the running cell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ia2_eval.experiments.record import Record
+from tests.experiments.small_runs import results, small_recipe, small_run
+
+RECIPE = small_recipe(seeds=[0, 1], epochs=12)
+CELLS = 1 + 2 * 4
+PATIENCE = 120.0
+"""Seconds."""
+
+
+def records(out: Path) -> dict[str, bytes]:
+    """The valid records so far; an invalid one fails the test."""
+    paths = sorted((out / "records").glob("*.json"))
+    for path in paths:
+        assert Record.model_validate_json(path.read_bytes()).status == "ok"
+    return {path.stem: path.read_bytes() for path in paths}
+
+
+def interrupted_run(out: Path, by: signal.Signals, after: int) -> subprocess.CompletedProcess[str]:
+    """`ia2-eval run`, sent a signal once `after` more records than now are there."""
+    recipe = out.parent / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(RECIPE.model_dump(mode="json")), encoding="utf-8")
+    wanted = len(records(out)) + after
+    command = [sys.executable, "-m", "ia2_eval.cli", "run", str(recipe), "--out", str(out), "--device", "cpu"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as process:
+        deadline = time.monotonic() + PATIENCE
+        while len(list(out.glob("records/*.json"))) < wanted:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(by)
+        _, said = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(command, process.returncode, "", said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_a_run_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    killed = interrupted_run(out, signal.SIGKILL, after=2)
+    assert killed.returncode == -signal.SIGKILL
+    first = records(out)
+    assert 2 <= len(first) < CELLS
+
+    stopped = interrupted_run(out, signal.SIGINT, after=2)
+    assert stopped.returncode == 130
+    second = records(out)
+    assert len(first) + 2 <= len(second) < CELLS
+    assert f"interrupted: {len(second)} of {CELLS} cells are done; the same command continues" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert second.items() >= first.items()  # what was done stays as it is
+
+    finished = small_run(RECIPE, out)
+    assert len(finished.started) == CELLS - len(second)
+    assert records(out).items() >= second.items()
+    undisturbed = small_run(RECIPE, tmp_path / "undisturbed")
+    assert results(finished.records) == results(undisturbed.records)
+    left = {path.name for path in out.rglob("*")}
+    assert not [name for name in left if name.endswith((".tmp", ".damaged"))]

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ia2_eval import __version__, cli
+from ia2_eval.embedded import MODEL_DIRECTORY
+from ia2_eval.experiments.evaluate import Evaluator
+from ia2_eval.shipped import TASKS_DIRECTORY
+from tests.benchmarks.hub_rows import write_hub_rows
+from tests.experiments.small_runs import small_recipe
+
+HEAVY = ("torch", "transformers", "lm_eval", "netcal", "peft", "datasets", "pandas", "matplotlib", "fastchat", "ray")
+COMMANDS = ("run", "demo", "data", "leaderboard", "embedded", "lm-eval")
+
+
+def call(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """`ia2-eval ARGUMENTS` in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["ia2-eval", *map(str, arguments)])
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("IA2_DATA_DIR", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return 0 if ended.value.code is None else int(ended.value.code)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    content = small_recipe(methods=["icl", "sft"], epochs=1, limit=4).model_dump(mode="json")
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def described(*arguments: str) -> tuple[str, list[str], float]:
+    """What `ia2-eval ARGUMENTS` prints in a fresh process, the heavy modules it imports, and its CPU seconds."""
+    code = (
+        "import json, sys, time, ia2_eval.cli\n"
+        "try: ia2_eval.cli.main()\n"
+        "except SystemExit as ended: assert not ended.code, ended.code\n"
+        f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "print(json.dumps([found, time.process_time()]), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    modules, seconds = json.loads(done.stderr.splitlines()[-1])
+    return done.stdout, modules, seconds
+
+
+def test_help_lists_the_commands_at_once() -> None:
+    said, modules, seconds = described("--help")
+    listed = {line.split()[0] for line in said.partition("Commands:")[2].splitlines() if line.strip()}
+    assert listed >= set(COMMANDS)
+    assert modules == []
+    assert seconds < 0.5
+
+
+@pytest.mark.parametrize("command", ["--version", "run --help", "embedded path", "data list embedded_mood"])
+def test_small_commands_import_nothing_heavy(command: str) -> None:
+    said, modules, _ = described(*command.split())
+    assert modules == []
+    if command == "--version":
+        assert said.strip() == __version__
+    if command == "embedded path":
+        assert Path(said.strip()) == MODEL_DIRECTORY
+
+
+def test_planning_imports_nothing_heavy(recipe: Path, tmp_path: Path) -> None:
+    _, modules, _ = described("run", str(recipe), "--out", str(tmp_path / "out"), "--dry-run")
+    assert modules == []
+
+
+def test_a_mistake_of_the_user_is_a_message_and_status_2(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("name:", "nam:"))
+    done = subprocess.run(
+        [sys.executable, "-m", "ia2_eval.cli", "run", str(recipe), "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ") and "Did you mean 'name'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dmo").mkdir()
+    assert call("run", "dmo", "--out", "out", monkeypatch=monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert "there is no recipe 'dmo'" in said and "quickstart" in said
+
+
+def test_a_shipped_recipe_by_name_beside_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert call("run", "demo", "--out", "out", "--dry-run", monkeypatch=monkeypatch) == 0
+    assert "(90 adapters)" in capsys.readouterr().err  # 3 benchmarks x 5 seeds x 2 learning rates x 3 methods
+    assert not (tmp_path / "out").exists()
+
+
+def test_out_is_a_file(recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", recipe, "--out", recipe, monkeypatch=monkeypatch) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_run_then_leaderboard(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    plan = ("run", recipe, "--out", out, "--device", "cpu", "--limit", "3", "--batch-size", "2")
+    assert call(*plan, "--dry-run", monkeypatch=monkeypatch) == 0
+    assert "2 cells (1 adapters), 0 of them done" in capsys.readouterr().err
+    assert not out.exists()
+
+    assert call(*plan, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().err
+    assert "[1/2] embedded_mood N=4 seed 0 icl: embedded_mood acc" in said
+    assert "[2/2] embedded_mood N=4 seed 0 sft lr 0.01: embedded_mood acc" in said
+    rows = [path.read_text().count("\n") for path in out.glob("samples/*/*.jsonl")]
+    assert rows == [3, 3]
+    assert yaml.safe_load((out / "recipe.yaml").read_text())["limit"] == 3
+
+    assert call("leaderboard", "build", out, monkeypatch=monkeypatch) == 0
+    assert "embedded_mood" in (out / "leaderboard.csv").read_text()
+    assert list(out.glob("plots/**/*.png"))
+    assert "Mood" in capsys.readouterr().out
+
+    record = min(out.glob("records/*.json"))
+    record.write_text("{")
+    assert call(*plan, "--dry-run", monkeypatch=monkeypatch) == 0
+    assert "1 of them done" in capsys.readouterr().err
+    assert record.read_text() == "{"  # a dry run touches nothing
+    assert call(*plan, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().err
+    assert f"set aside a damaged record as {record}.damaged" in said
+    assert "[2/2] " in said and "[1/2] " not in said
+    assert call(*plan, monkeypatch=monkeypatch) == 0
+    assert "2 of them done" in capsys.readouterr().err
+
+
+def test_a_failed_cell_is_status_1(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = Evaluator.evaluate
+
+    def failing(self: Evaluator, cell: object, model: object) -> object:
+        if cell.method == "icl":  # type: ignore[attr-defined]
+            raise ValueError("a fault on purpose")
+        return evaluate(self, cell, model)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Evaluator, "evaluate", failing)
+    assert call("run", recipe, "--out", tmp_path / "out", "--device", "cpu", monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert "failed: embedded_mood N=4 seed 0 icl: ValueError: a fault on purpose" in said
+    assert "1 of 2 cells failed" in said and "the same command retries" in said
+    assert "[2/2] embedded_mood N=4 seed 0 sft" in said
+
+
+def test_another_base(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = yaml.safe_load(recipe.read_text())
+    recipe.write_text(yaml.safe_dump(content | {"base": {"model": "some/model", "revision": "r", "dtype": "bfloat16"}}))
+    out = tmp_path / "out"
+    arguments = ("run", recipe, "--out", out, "--device", "cpu")
+    assert call(*arguments, "--base", "embedded", monkeypatch=monkeypatch) == 0
+    kept = yaml.safe_load((out / "recipe.yaml").read_text())["base"]
+    assert (kept["model"], kept["revision"], kept["dtype"]) == ("embedded", None, "float32")
+    assert call(*arguments, "--base", MODEL_DIRECTORY, "--limit", "1", monkeypatch=monkeypatch) == 0
+    kept = yaml.safe_load((out / "recipe.yaml").read_text())["base"]
+    assert (kept["model"], kept["revision"], kept["dtype"]) == (str(MODEL_DIRECTORY), None, "bfloat16")
+
+
+def test_a_dry_run_downloads_no_weights(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def download(repository: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        return str(MODEL_DIRECTORY)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    arguments = ("run", recipe, "--out", tmp_path / "out", "--base", "some/model", "--dry-run")
+    assert call(*arguments, monkeypatch=monkeypatch) == 0
+    assert asked == [["config.json"]]
+
+
+def test_a_device_that_is_not_there(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", recipe, "--out", tmp_path / "out", "--device", "gpu", monkeypatch=monkeypatch) == 2
+    assert "error: cannot use the device 'gpu'" in capsys.readouterr().err
+
+
+def test_data_list(hub_rows: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    listing = ("data", "list", "--data-dir", hub_rows)
+    assert call(*listing, "sst2", "embedded_mood", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert "sst2 (SST2): stanfordnlp/sst2 @ " in said
+    assert "pool 90, evaluation set 30, fingerprint " in said
+    assert "labels: 0 x 15, 1 x 15" in said
+    assert "out of distribution: fins, poems" in said
+    assert r"prompt: 'Text:review " in said
+    assert "embedded_mood (Mood): generated" in said
+    assert call(*listing, monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().out.count("prompt: ") >= 12
+    assert call(*listing, "sst3", monkeypatch=monkeypatch) == 2
+    assert "Did you mean 'sst2'?" in capsys.readouterr().err
+
+
+def test_data_that_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("data", "list", "--data-dir", tmp_path, "sst2", "embedded_mood", monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr().out
+    assert "cannot be loaded" in said and "has no folder 'sst2'" in said
+    assert "embedded_mood (Mood)" in said  # the others are listed all the same
+
+
+def test_data_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    check = ("data", "check", "--data-dir", tmp_path)
+    write_hub_rows(tmp_path)
+    assert call(*check, monkeypatch=monkeypatch) == 0
+    assert "no faults" in capsys.readouterr().out
+    with (tmp_path / "sst2" / "train.jsonl").open("a") as file:
+        file.write('{"sentence": "fine", "label": 7}\nnot [json]\n')
+    (tmp_path / "gsm8k" / "test.jsonl").unlink()
+    assert call(*check, monkeypatch=monkeypatch) == 1
+    faults = capsys.readouterr().out.splitlines()
+    assert len(faults) == 3
+    assert any("train.jsonl, line 91: " in fault and "label" in fault for fault in faults)
+    assert any("train.jsonl, line 92: not JSON" in fault for fault in faults)
+    assert any("gsm8k has no test.jsonl" in fault for fault in faults)
+    assert call(*check, "agn", monkeypatch=monkeypatch) == 0
+    capsys.readouterr()
+    assert call("data", "check", monkeypatch=monkeypatch) == 2
+    assert "give --data-dir or set IA2_DATA_DIR" in capsys.readouterr().err
+
+
+def test_a_leaderboard_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("leaderboard", "build", tmp_path, monkeypatch=monkeypatch) == 2
+    assert "holds no records" in capsys.readouterr().err
+
+
+def test_lm_eval_knows_the_tasks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from lm_eval.models.dummy import DummyLM
+
+    monkeypatch.setattr(DummyLM, "tokenizer", None)  # lm-eval would look for one on the hub, to log it
+    arguments = ("--model", "dummy", "--tasks", "ia2_embedded_mood", "--limit", "2")
+    assert call("lm-eval", "run", *arguments, monkeypatch=monkeypatch) == 0
+    table = capsys.readouterr().out
+    assert "|ia2_embedded_mood|" in table and "|ece_mass" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "with_tasks"),
+    [
+        ("run --tasks ia2", True),
+        ("--model dummy --tasks ia2", True),  # as lm-eval was called before it had commands
+        ("ls tasks", True),
+        ("validate --tasks ia2", True),
+        ("run", False),  # these print help
+        ("--help", False),
+        ("", False),
+    ],
+)
+def test_arguments_of_lm_eval(arguments: str, with_tasks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: given.append(sys.argv[1:]))
+    assert call("lm-eval", *arguments.split(), monkeypatch=monkeypatch) == 0
+    tasks = ["--include_path", str(TASKS_DIRECTORY)] if with_tasks else []
+    assert given == [[*arguments.split(), *tasks]]
+
+
+def test_lm_eval_takes_one_include_path(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("lm-eval", "run", "--tasks", "mine", "--include_path=mine")
+    assert call(*arguments, monkeypatch=monkeypatch) == 2
+    assert "--include_path" in capsys.readouterr().err

@@ -1,0 +1,96 @@
+"""`make demo`, as a newcomer runs it, and what may be said of its results."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ia2_eval.demo import lessons
+from ia2_eval.experiments.cell import Method
+from ia2_eval.leaderboard.aggregate import Row
+
+ROOT = Path(__file__).parents[1]
+METHODS: tuple[Method, ...] = ("no_icl", "icl", "sft", "ia2", "ia2_sft")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the demo printed, and its directory."""
+    if shutil.which("make") is None or not (ROOT / ".venv" / "installed").exists():
+        pytest.skip("make or the environment that it sets up is absent: run `make install`")
+    out = tmp_path_factory.mktemp("demo")
+    done = subprocess.run(
+        ["make", "demo", f"DEMO_OUT={out}"], cwd=ROOT, capture_output=True, text=True, timeout=1200, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, out
+
+
+def test_ends_with_table_files_and_five_lines(demo: tuple[str, Path]) -> None:
+    printed, out = demo
+    for heading in ("no ICL", "ICL", "SFT", "IA2 → SFT", "Arithmetic", "unparsed", "ECE"):
+        assert heading in printed
+    assert "missing" not in printed
+    assert (out / "leaderboard.csv").exists() and (out / "leaderboard.md").exists()
+    assert list(out.rglob("accuracy_vs_n.png")) and list(out.rglob("accuracy_vs_n.svg"))
+    assert list(out.rglob("reliability_*.png")) and list(out.rglob("reliability_*.svg"))
+    assert sum(line.startswith("- ") for line in printed.splitlines()) == 5
+
+
+def test_in_context_learning_is_far_above_none(demo: tuple[str, Path]) -> None:
+    """The claim that the embedded model is for; whether IA2 helps depends on the benchmark and is reported, not asserted."""
+    with (demo[1] / "leaderboard.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "acc" and row["selection"] != "oracle"]
+    accuracy = {(row["source"], row["method"]): float(row["mean"]) for row in rows}
+    sources = {source for source, _ in accuracy}
+    assert len(sources) == 3
+    for source in sources:
+        assert accuracy[source, "icl"] - accuracy[source, "no_icl"] > 0.2
+    assert {method for _, method in accuracy} == set(METHODS)
+
+
+def test_the_lines_hold_the_measured_figures() -> None:
+    def row(source: str, method: Method, metric: str, mean: float, selection: str = "dev") -> Row:
+        return Row(
+            base="embedded",
+            adapter="",
+            protocol="strict",
+            source=source,
+            eval=source,
+            ood=False,
+            N=8,
+            method=method,
+            metric=metric,
+            selection=selection,  # type: ignore[arg-type]
+            learning_rate=None,
+            mean=mean,
+            std=None,
+            ci_low=None,
+            ci_high=None,
+            interval=None,
+            seeds=5,
+            seeds_expected=5,
+            n=200,
+            complete=True,
+        )
+
+    sources = ("embedded_arithmetic", "embedded_place_noisy", "embedded_mood")
+    rows = [
+        row(source, method, metric, 0.11 + 0.1 * place + 0.01 * order)
+        for place, source in enumerate(sources)
+        for order, method in enumerate(METHODS)
+        for metric in ("acc", "ece")
+    ]
+    oracle = [row(source, "sft", "acc", 0.99, "oracle") for source in sources]
+    lines = lessons([*rows, *oracle])
+    assert len(lines) == 5
+    assert "from 11 % to 12 %" in lines[0]
+    assert "SFT 13 %, IA2 14 %, IA2 → SFT 15 %" in lines[1]
+    assert "SFT 23 % (ECE 0.23)" in lines[2]
+    assert "SFT reaches 33 %, IA2 → SFT 35 %" in lines[3]
+    assert "Not claimed" in lines[4]
