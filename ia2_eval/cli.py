@@ -52,14 +52,18 @@ def run(
     data_dir: DataDir = None,
     device: Device = None,
     batch_size: BatchSize = 32,
+    micro_batch_size: Annotated[int | None, typer.Option(min=1, help="Examples per forward pass in training.")] = None,
+    activations_on_disk: Annotated[
+        bool, typer.Option("--activations-on-disk", help="Keep the teacher's activations in files, not in memory.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
 ) -> None:
     """Train and evaluate every cell of a recipe. Run it again to do what is missing."""
-    from ia2_eval.experiments.run import Settings
     from ia2_eval.experiments.session import Overrides, run_recipe
+    from ia2_eval.experiments.settings import Settings
 
-    settings = Settings(data_dir, device, batch_size)
-    console = Console(stderr=True)
+    settings = Settings(data_dir, device, batch_size, micro_batch_size, activations_on_disk)
+    console = Console(stderr=not dry_run)
     raise typer.Exit(run_recipe(recipe, out, Overrides(base, limit), settings, console, dry_run))
 
 
@@ -106,7 +110,7 @@ def leaderboard_build(
 
     board = build(directory, out)
     print_leaderboard(board, Console())
-    raise typer.Exit(1 if board.faults or board.failed else 0)
+    raise typer.Exit(1 if board.faults or board.failed or board.incomplete else 0)
 
 
 @embedded_app.command("path")

@@ -8,8 +8,11 @@ _PACKAGE = Path(__file__).parent
 
 
 def _shipped(checkout_path: str, installed_name: str) -> Path:
-    in_checkout = _PACKAGE.parent / checkout_path
-    return in_checkout if in_checkout.is_dir() else _PACKAGE / "_shipped" / installed_name
+    checkout = _PACKAGE.parent
+    # An installed package has other packages for neighbours, and one of them may be called `tasks`.
+    return (
+        checkout / checkout_path if (checkout / "pyproject.toml").is_file() else _PACKAGE / "_shipped" / installed_name
+    )
 
 
 TASKS_DIRECTORY = _shipped("tasks", "tasks")

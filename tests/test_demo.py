@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ia2_eval.demo import lessons
+from ia2_eval.demo import ARITHMETIC, CLEAN, NOISY, lessons
 from ia2_eval.experiments.cell import Method
 from ia2_eval.leaderboard.aggregate import Row
+from ia2_eval.leaderboard.learning_rate import Selection
 
 ROOT = Path(__file__).parents[1]
 METHODS: tuple[Method, ...] = ("no_icl", "icl", "sft", "ia2", "ia2_sft")
@@ -43,7 +44,7 @@ def test_ends_with_table_files_and_five_lines(demo: tuple[str, Path]) -> None:
 
 
 def test_in_context_learning_is_far_above_none(demo: tuple[str, Path]) -> None:
-    """The claim that the embedded model is for; whether IA2 helps depends on the benchmark and is reported, not asserted."""
+    """What the embedded model is for. Whether IA2 helps depends on the benchmark and is reported, not asserted."""
     with (demo[1] / "leaderboard.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "acc" and row["selection"] != "oracle"]
     accuracy = {(row["source"], row["method"]): float(row["mean"]) for row in rows}
@@ -55,7 +56,7 @@ def test_in_context_learning_is_far_above_none(demo: tuple[str, Path]) -> None:
 
 
 def test_the_lines_hold_the_measured_figures() -> None:
-    def row(source: str, method: Method, metric: str, mean: float, selection: str = "dev") -> Row:
+    def row(source: str, method: Method, metric: str, mean: float, selection: Selection) -> Row:
         return Row(
             base="embedded",
             adapter="",
@@ -66,31 +67,33 @@ def test_the_lines_hold_the_measured_figures() -> None:
             N=8,
             method=method,
             metric=metric,
-            selection=selection,  # type: ignore[arg-type]
+            selection=selection,
             learning_rate=None,
             mean=mean,
             std=None,
-            ci_low=None,
-            ci_high=None,
-            interval=None,
+            ci_low=mean - 0.02,
+            ci_high=mean + 0.04,
+            interval="t",
             seeds=5,
             seeds_expected=5,
             n=200,
             complete=True,
         )
 
-    sources = ("embedded_arithmetic", "embedded_place_noisy", "embedded_mood")
     rows = [
-        row(source, method, metric, 0.11 + 0.1 * place + 0.01 * order)
-        for place, source in enumerate(sources)
+        row(source, method, metric, 0.11 + 0.1 * place + 0.01 * order, "dev")
+        for place, source in enumerate((ARITHMETIC, NOISY, CLEAN))
         for order, method in enumerate(METHODS)
-        for metric in ("acc", "ece")
+        for metric in ("acc", "ece", "unparsed")
     ]
-    oracle = [row(source, "sft", "acc", 0.99, "oracle") for source in sources]
+    oracle = [row(source, "sft", "acc", 0.99, "oracle") for source in (ARITHMETIC, NOISY, CLEAN)]
     lines = lessons([*rows, *oracle])
     assert len(lines) == 5
-    assert "from 11 % to 12 %" in lines[0]
-    assert "SFT 13 %, IA2 14 %, IA2 → SFT 15 %" in lines[1]
-    assert "SFT 23 % (ECE 0.23)" in lines[2]
-    assert "SFT reaches 33 %, IA2 → SFT 35 %" in lines[3]
+    assert "no ICL 11 ± 3 %, ICL 12 ± 3 % right" in lines[0]
+    assert "SFT 13 ± 3 %, IA2 14 ± 3 %, IA2 → SFT 15 ± 3 %; IA2 → SFT is 2.0 points above SFT" in lines[1]
+    assert "(5 seeds, 200 test examples each)" in lines[1]
+    assert "ECE: ICL 0.22 ± 0.03, SFT 0.23 ± 0.03" in lines[2]
+    assert "SFT 33 ± 3 %" in lines[3]
     assert "Not claimed" in lines[4]
+    worse = row(CLEAN, "ia2_sft", "acc", 0.3, "dev")  # the last row of a place counts
+    assert "IA2 → SFT is 3.0 points below SFT" in lessons([*rows, worse])[3]

@@ -1,4 +1,4 @@
-"""Every command and every example of the README is run, with a small model and invented rows in place of what needs the network."""
+"""Every command and example of the README is run; a small model and invented rows stand for what needs a network."""
 
 from __future__ import annotations
 

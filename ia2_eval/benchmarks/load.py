@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from ia2_eval.benchmarks.benchmark import Benchmark, BenchmarkData, EmbeddedSource, Example
@@ -30,8 +31,19 @@ def load_benchmark(name: str, data_dir: Path | None = None) -> BenchmarkData:
     Raises:
         UserError: no such benchmark, data that are missing or broken, or the hub out of reach.
     """
+    directory = data_directory(data_dir)
+    # A run loads the same benchmark for every cell. Pinned and generated rows stay as they are, local files may change.
+    return _load_once(name) if directory is None else _load(name, directory)
+
+
+@cache
+def _load_once(name: str) -> BenchmarkData:
+    return _load(name, None)
+
+
+def _load(name: str, directory: Path | None) -> BenchmarkData:
     benchmark = get_benchmark(name)
-    rows = open_rows(benchmark, data_directory(data_dir))
+    rows = open_rows(benchmark, directory)
     selected = benchmark.selection.select(rows)
     if not selected.evaluation:
         raise UserError(f"{name} has no rows to evaluate on. {' '.join(rows.notes + list(selected.notes))}".strip())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ia2_eval.benchmarks import TrainingSet, draw_training_set, get_benchmark, load_benchmark
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Record, Training, TrainingPhase
+from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import BaseModel
 from ia2_eval.protocol import Protocol
@@ -39,23 +39,22 @@ def training_examples(
     return train, dev
 
 
-def training_config(cell: Cell) -> TrainingConfig:
+def training_config(cell: Cell, micro_batch_size: int | None = None) -> TrainingConfig:
     """How `ia2_training` trains the adapter of a cell."""
     from ia2_training import TrainingConfig
 
     assert cell.learning_rate and cell.epochs and cell.batch_size and cell.target_tokens and cell.seed is not None
     answer_format = get_benchmark(cell.source).answer_format
-    if cell.protocol == "paper":
-        return TrainingConfig.paper(
-            cell.learning_rate, cell.target_tokens, epochs=cell.epochs, batch_size=cell.batch_size, seed=cell.seed
-        )
-    return TrainingConfig.strict(
+    cut = cell.protocol == "strict" and answer_format is not None
+    preset = TrainingConfig.paper if cell.protocol == "paper" else TrainingConfig.strict
+    return preset(
         cell.learning_rate,
         cell.target_tokens,
         epochs=cell.epochs,
         batch_size=cell.batch_size,
+        micro_batch_size=micro_batch_size,
         seed=cell.seed,
-        answer_end=ANSWER_FORMATS[answer_format].end if answer_format else None,
+        answer_end=ANSWER_FORMATS[answer_format].end if cut and answer_format else None,
     )
 
 
@@ -65,23 +64,24 @@ class CellTrainer:
 
     store: Store
     base: BaseModel
-    data_dir: Path | None = None
+    settings: Settings
     _targets: dict[tuple[object, ...], TeacherTargets] = field(default_factory=dict)
 
     @contextmanager
     def trained(self, cell: Cell, progress: Callable[[Check], None]) -> Iterator[tuple[PeftModel, Training]]:
         """Train the cell's adapter on the base and store it; within the context the base carries it.
 
-        `ia2_sft` starts from the adapter of the `ia2` cell that differs in nothing else, if that is in the store: the
-        result is the same as training both phases.
+        A method that continues another one, as `ia2_sft` continues `ia2`, starts from the adapter of the cell that
+        differs in nothing else, if that is in the store: the result is the same as training all phases.
         """
-        from ia2_training import LoraAdapter, adapt
+        from ia2_training import METHODS, LoraAdapter, adapt
 
         assert cell.adapter and cell.n and cell.seed is not None
-        training_set = draw_training_set(load_benchmark(cell.source, self.data_dir), cell.n, cell.seed)
+        training_set = draw_training_set(load_benchmark(cell.source, self.settings.data_dir), cell.n, cell.seed)
         train, dev = training_examples(training_set, cell.protocol)
-        aligned = self._aligned(cell) if cell.method == "ia2_sft" else None
-        needs_targets = cell.method == "ia2" or (cell.method == "ia2_sft" and aligned is None)
+        earlier = self._earlier(cell)
+        phases = METHODS[cell.method][-1:] if earlier else METHODS[cell.method]
+        needs_targets = any(loss.response == "teacher" for loss in phases)
         adapted = adapt(
             self.base.model,
             self.base.tokenizer,
@@ -89,17 +89,17 @@ class CellTrainer:
             dev,
             method=cell.method,
             adapter=LoraAdapter(r=cell.adapter.r, alpha=cell.adapter.alpha, modules=cell.adapter.modules),
-            config=training_config(cell),
+            config=training_config(cell, self.settings.micro_batch_size),
             targets=self._collect(cell, train, dev) if needs_targets else None,
-            initial_adapter=self.store.adapter_path(aligned.key) if aligned else None,
+            initial_adapter=self.store.adapter_path(earlier.key) if earlier else None,
             progress=progress,
         )
         try:
-            earlier = aligned.training.phases if aligned and aligned.training else ()
+            done = earlier.training.phases if earlier and earlier.training else ()
             yield (
                 adapted.model,
                 Training(
-                    phases=(*earlier, *(_phase(history, cell) for history in adapted.history)),
+                    phases=(*done, *(_phase(history, cell) for history in adapted.history)),
                     extra_labels=len(dev),
                     trainable_parameters=sum(p.numel() for p in adapted.model.parameters() if p.requires_grad),
                     adapter=self.store.write_adapter(cell.key, adapted.save),
@@ -108,10 +108,16 @@ class CellTrainer:
         finally:
             adapted.detach()
 
-    def _aligned(self, cell: Cell) -> Record | None:
-        """The record of the `ia2` cell that `cell` continues, if its adapter is there to start from."""
-        record = self.store.done(cell.model_copy(update={"method": "ia2"}))
-        return record if record and self.store.has_adapter(record.key) else None
+    def _earlier(self, cell: Cell) -> Record | None:
+        """The record of the cell that has all phases of `cell` but the last, if its adapter is there to start from."""
+        from ia2_training import METHODS
+
+        for method, phases in METHODS.items():
+            if phases == METHODS[cell.method][:-1]:
+                record = self.store.done(cell.model_copy(update={"method": method}))
+                if record and self.store.has_adapter(record.key):
+                    return record
+        return None
 
     def _collect(self, cell: Cell, train: list[TrainingExample], dev: list[TrainingExample]) -> TeacherTargets:
         from ia2_training import TeacherTargets
@@ -120,6 +126,7 @@ class CellTrainer:
         if key not in self._targets:
             config = training_config(cell)
             self._targets.clear()  # cells of one training set stand together in a plan
+            self.store.clear_targets()
             self._targets[key] = TeacherTargets.collect(
                 self.base.model,
                 self.base.tokenizer,
@@ -128,6 +135,7 @@ class CellTrainer:
                 max_new_tokens=config.max_new_tokens,
                 answer_end=config.answer_end,
                 batch_size=config.target_batch_size,
+                directory=self.store.targets_path if self.settings.activations_on_disk else None,
             )
         return self._targets[key]
 

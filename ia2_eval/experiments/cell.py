@@ -12,9 +12,10 @@ from ia2_eval.frozen import Frozen
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
 
-Method = Literal["no_icl", "icl", "sft", "ia2", "ia2_sft"]
+Method = str
+"""`no_icl`, `icl`, or the name of a method of `ia2_training.METHODS`."""
 
-TRAINED_METHODS: tuple[Method, ...] = ("sft", "ia2", "ia2_sft")
+UNTRAINED: tuple[Method, ...] = ("no_icl", "icl")
 
 
 class Lora(Frozen):
@@ -27,7 +28,8 @@ class Lora(Frozen):
 
     @property
     def label(self) -> str:
-        return f"lora_r{self.r}_a{self.alpha}_" + "".join(module.removesuffix("_proj")[0] for module in self.modules)
+        names = [module.removesuffix("_proj") for module in self.modules]
+        return f"lora_r{self.r}_a{self.alpha}_" + ("" if all(len(name) == 1 for name in names) else "-").join(names)
 
 
 class Cell(Frozen):
@@ -55,13 +57,20 @@ class Cell(Frozen):
 
     @property
     def key(self) -> str:
-        """First 16 hexadecimal digits of the sha256 of the canonical JSON form."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """First 16 hexadecimal digits of the sha256 of the canonical JSON form.
+
+        A field that is None is left out, so that a field added later changes no key of old. The base is identified by
+        its fingerprint: the same files under another path are the same base.
+        """
+        form = self.model_dump(mode="json", exclude_none=True)
+        if self.base.fingerprint:
+            form["base"] = {"dtype": self.base.dtype, "fingerprint": self.base.fingerprint}
+        canonical = json.dumps(form, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
     def trained(self) -> bool:
-        return self.method in TRAINED_METHODS
+        return self.method not in UNTRAINED
 
     @property
     def label(self) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ia2_eval.benchmarks import load_benchmark
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation
+from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
-from ia2_eval.scoring.calibration import bootstrap_interval, ece_interval
+from ia2_eval.scoring.calibration import bootstrap_interval, ece_interval, noise_floor
 from ia2_eval.scoring.lm_eval_metrics import PAPER_STOP
 from ia2_eval.scoring.predictions import predict
 from ia2_eval.shipped import TASKS_DIRECTORY
@@ -28,8 +29,7 @@ class Evaluator:
 
     store: Store
     tokenizer: PreTrainedTokenizerBase
-    batch_size: int = 32
-    data_dir: Path | None = None
+    settings: Settings = field(default_factory=Settings)
     _tasks: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
 
     def evaluate(self, cell: Cell, model: PreTrainedModel) -> tuple[Evaluation, ...]:
@@ -41,7 +41,7 @@ class Evaluator:
         lm = LoadedLM(
             pretrained=model,
             tokenizer=self.tokenizer,
-            batch_size=self.batch_size,
+            batch_size=self.settings.batch_size,
             # The published code computes probabilities in the model's own dtype.
             softmax_dtype="float32" if cell.protocol == "strict" else None,
         )
@@ -70,8 +70,8 @@ class Evaluator:
         from lm_eval.tasks import TaskManager
 
         metadata: dict[str, Any] = {"ia2_protocol": cell.protocol}
-        if self.data_dir:
-            metadata["ia2_data_dir"] = str(self.data_dir)
+        if self.settings.data_dir:
+            metadata["ia2_data_dir"] = str(self.settings.data_dir)
         if cell.method == "icl":
             metadata |= {"ia2_n": cell.n, "ia2_seed": cell.seed}
         manager = TaskManager(include_path=str(TASKS_DIRECTORY), include_defaults=False, metadata=metadata)
@@ -91,6 +91,8 @@ class Evaluator:
             for key, value in results.items()
             if key.endswith(",none") and isinstance(value, (int, float)) and "stderr" not in key
         }
+        if "ece" in metrics:
+            metrics["ece_noise_floor"] = noise_floor([row["confidence"] for row in rows]).median
         return Evaluation(
             eval=name,
             ood=name != cell.source,
@@ -98,6 +100,7 @@ class Evaluator:
             metrics=metrics,
             intervals=dict(_intervals(samples)),
             samples=self.store.write_samples(cell.key, name, rows),
+            notes=load_benchmark(name, self.settings.data_dir).notes,
         )
 
 

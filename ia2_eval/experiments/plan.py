@@ -15,12 +15,12 @@ from ia2_eval.benchmarks import (
     per_query_demonstrations,
 )
 from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.experiments.cell import TRAINED_METHODS, Cell, Method
+from ia2_eval.experiments.cell import UNTRAINED, Cell, Method
 from ia2_eval.experiments.recipe import Recipe, Source
 from ia2_eval.lm.base_model import Base
 
 
-def plan(recipe: Recipe, base: Base, data_dir: Path | None = None) -> list[Cell]:
+def plan(recipe: Recipe, base: Base, data: dict[str, BenchmarkData]) -> list[Cell]:
     """Every cell of a recipe, in the order in which they are best run.
 
     Cells of one training set stand together, so that what the teacher did is collected once for all of them, and `ia2`
@@ -28,30 +28,42 @@ def plan(recipe: Recipe, base: Base, data_dir: Path | None = None) -> list[Cell]
 
     Args:
         base: the recipe's base with its fingerprint.
+        data: what `load_data` gave for the recipe.
 
     Raises:
-        UserError: an unknown benchmark, data that cannot be loaded, a pool too small for an N, or no learning rate.
+        UserError: a benchmark that no training set is drawn from, a pool too small for an N, or no learning rate.
     """
-    trained = [method for method in recipe.methods if method in TRAINED_METHODS]
+    trained = [method for method in recipe.methods if method not in UNTRAINED]
     if trained and not recipe.learning_rates:
         raise UserError(f"the recipe {recipe.name!r} trains ({', '.join(trained)}) but lists no learning_rates")
-    data: dict[str, BenchmarkData] = {}
-    cells = [cell for source in recipe.benchmarks for cell in _source_cells(recipe, base, source, data, data_dir)]
+    cells = [cell for source in recipe.benchmarks for cell in _source_cells(recipe, base, source, data)]
     return list({cell.key: cell for cell in cells}.values())
 
 
-def _source_cells(
-    recipe: Recipe, base: Base, source: Source, data: dict[str, BenchmarkData], data_dir: Path | None
-) -> Iterator[Cell]:
+def load_data(recipe: Recipe, data_dir: Path | None = None) -> dict[str, BenchmarkData]:
+    """The benchmarks that a recipe learns from and is evaluated on, by name.
+
+    Raises:
+        UserError: an unknown benchmark, one that the source is not evaluated on, or data that cannot be loaded.
+    """
+    names = [name for source in recipe.benchmarks for name in (source.source, *_evals(source))]
+    return {name: load_benchmark(name, data_dir) for name in dict.fromkeys(names)}
+
+
+def _evals(source: Source) -> tuple[str, ...]:
     benchmark = get_benchmark(source.source)
     known = (benchmark.name, *benchmark.out_of_distribution)
-    evals = source.evals or known
-    for name in evals:
+    for name in source.evals or ():
         if name not in known:
             raise UserError(f"{benchmark.name} is not evaluated on {name!r}.{did_you_mean(name, known)}")
-    for name in (benchmark.name, *evals):
-        if name not in data:
-            data[name] = load_benchmark(name, data_dir)
+    return source.evals or known
+
+
+def _source_cells(recipe: Recipe, base: Base, source: Source, data: dict[str, BenchmarkData]) -> Iterator[Cell]:
+    from ia2_training import METHODS
+
+    benchmark = get_benchmark(source.source)
+    evals = _evals(source)
     fingerprints = "".join(data[name].fingerprint for name in (benchmark.name, *evals))
     untrained = Cell(
         base=base,
@@ -71,7 +83,7 @@ def _source_cells(
             if "icl" in recipe.methods:
                 yield drawn.model_copy(update={"method": "icl"})
             for learning_rate in recipe.learning_rates:
-                for method in TRAINED_METHODS:
+                for method in METHODS:
                     if method in recipe.methods:
                         yield _trained(recipe, drawn, method, learning_rate, benchmark)
 

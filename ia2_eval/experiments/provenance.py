@@ -56,8 +56,15 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
 
 
+def reset_peak_memory() -> None:
+    """Begin to measure anew, where that is possible: on CUDA devices."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_memory(device: str) -> int | None:
-    """Peak memory of this process so far in bytes: allocated on a CUDA device, else resident; None on Windows."""
+    """Peak memory in bytes: allocated on a CUDA device since the reset, else resident in all; None on Windows."""
     if device.startswith("cuda"):
         import torch
 

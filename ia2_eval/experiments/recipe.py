@@ -9,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.experiments.cell import Lora, Method
+from ia2_eval.experiments.cell import UNTRAINED, Lora, Method
 from ia2_eval.frozen import Frozen
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
@@ -30,6 +30,17 @@ def _no_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
 # After the values themselves: pydantic's own `min_length` also complains of a list whose only value is wrong.
 NotEmpty = AfterValidator(_not_empty)
 NoRepeats = AfterValidator(_no_repeats)
+
+
+def _known_method(method: Method) -> Method:
+    from ia2_training import METHODS
+
+    known = (*UNTRAINED, *METHODS)
+    if method not in known:
+        raise ValueError(f"there is no such method.{did_you_mean(method, known)}")
+    return method
+
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -60,7 +71,7 @@ class Recipe(Frozen):
     seeds: Annotated[tuple[Seed, ...], NotEmpty, NoRepeats] = Field(
         description="one draw of D_T, initialisation and order of examples each"
     )
-    methods: Annotated[tuple[Method, ...], NotEmpty, NoRepeats]
+    methods: Annotated[tuple[Annotated[Method, AfterValidator(_known_method)], ...], NotEmpty, NoRepeats]
     learning_rates: Annotated[tuple[LearningRate, ...], NoRepeats] = ()
     adapter: Lora = Lora()
     epochs: int = Field(default=50, ge=1)
@@ -69,6 +80,11 @@ class Recipe(Frozen):
         default=200, ge=1, description="T of multi-token benchmarks: tokens of the teacher's response at most"
     )
     limit: int | None = Field(default=None, ge=1, description="evaluate on the first `limit` examples only")
+
+    @field_validator("base", mode="before")
+    @classmethod
+    def _model_alone(cls, value: Any) -> Any:
+        return {"model": value} if isinstance(value, str) else value
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -23,6 +23,7 @@ class Evaluation(Frozen):
         default_factory=dict, description="95 % bootstrap interval over examples, for the metrics that have one"
     )
     samples: str = Field(description="per-example rows (JSON lines), relative to the run's directory")
+    notes: tuple[str, ...] = Field(default=(), description="where the data differ from the hub's")
 
 
 class TrainingPhase(Frozen):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from ia2_eval.experiments.adapt_cell import CellTrainer
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.evaluate import Evaluator
-from ia2_eval.experiments.provenance import provenance
+from ia2_eval.experiments.provenance import provenance, reset_peak_memory
 from ia2_eval.experiments.record import Evaluation, Record, Training
+from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import BaseFiles, BaseModel, load, use_threads_for
 from ia2_eval.lm.merged import merged_adapter
@@ -33,15 +34,6 @@ class Progress:
     damaged: Callable[[Path, str], None]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to run, none of which changes a result beyond rounding."""
-
-    data_dir: Path | None = None
-    device: str | None = None
-    batch_size: int = 32
-
-
 def run(cells: list[Cell], files: BaseFiles, store: Store, settings: Settings, progress: Progress) -> list[Record]:
     """Run the cells that have no good record yet; gives the records of all cells, those of failed ones included.
 
@@ -53,19 +45,23 @@ def run(cells: list[Cell], files: BaseFiles, store: Store, settings: Settings, p
     if missing:
         base = load(files, settings.device)
         use_threads_for(base.model)
-        trainer = CellTrainer(store, base, settings.data_dir)
-        evaluator = Evaluator(store, base.tokenizer, settings.batch_size, settings.data_dir)
-        for cell in missing:
-            progress.cell_started(cell)
-            record = _run_cell(cell, base, trainer, evaluator, progress)
-            store.write_record(record)
-            records[cell.key] = record
-            progress.cell_finished(record)
+        trainer = CellTrainer(store, base, settings)
+        evaluator = Evaluator(store, base.tokenizer, settings)
+        try:
+            for cell in missing:
+                progress.cell_started(cell)
+                record = _run_cell(cell, base, trainer, evaluator, progress)
+                store.write_record(record)
+                records[cell.key] = record
+                progress.cell_finished(record)
+        finally:
+            store.clear_targets()
     return [records[cell.key] for cell in cells]
 
 
 def _run_cell(cell: Cell, base: BaseModel, trainer: CellTrainer, evaluator: Evaluator, progress: Progress) -> Record:
     started = time.monotonic()
+    reset_peak_memory()
     training: Training | None = None
     evaluations: tuple[Evaluation, ...] = ()
     error = None

@@ -10,11 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.plan import plan
+from ia2_eval.experiments.plan import load_data, plan
 from ia2_eval.experiments.recipe import Recipe, load_recipe
-from ia2_eval.experiments.run import Settings, run
+from ia2_eval.experiments.run import run
+from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
-from ia2_eval.experiments.watch import print_plan, watch
+from ia2_eval.experiments.watch import print_data_notes, print_plan, watch
 from ia2_eval.lm.base_model import Base, locate
 from ia2_eval.shipped import RECIPES_DIRECTORY
 
@@ -52,13 +53,19 @@ def run_recipe(
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a directory")
     files = locate(recipe.base, weights=not dry_run)
-    cells = plan(recipe, files.base, settings.data_dir)
+    data = load_data(recipe, settings.data_dir)
+    cells = plan(recipe, files.base, data)
     store = Store(out)
     done = sum(store.done(cell) is not None for cell in cells)
     print_plan(cells, done, console)
+    print_data_notes(data, console)
     if dry_run:
         return 0
-    store.write_recipe(recipe)
+    try:
+        store.write_recipe(recipe)
+        store.write_plan(cells)
+    except OSError as error:
+        raise UserError(f"cannot write to --out {str(out)!r}: {error}") from error
     _quieten()
     try:
         with watch(len(cells), done, console) as progress:

@@ -36,6 +36,14 @@ class Store:
     def samples_path(self, key: str, eval_name: str) -> Path:
         return self.directory / "samples" / key / f"{eval_name}.jsonl"
 
+    @property
+    def targets_path(self) -> Path:
+        """Where the teacher's activations of the present training set are kept, if not in memory."""
+        return self.directory / "targets"
+
+    def clear_targets(self) -> None:
+        shutil.rmtree(self.targets_path, ignore_errors=True)
+
     def relative(self, path: Path) -> str:
         return path.relative_to(self.directory).as_posix()
 
@@ -86,6 +94,13 @@ class Store:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return self.relative(path)
+
+    def write_plan(self, cells: Iterable[Cell]) -> None:
+        """Add cells to `plan.json`, which says what a complete run of this directory has: key -> cell."""
+        path = self.directory / "plan.json"
+        planned = json.loads(path.read_bytes()) if path.exists() else {}
+        planned |= {cell.key: cell.model_dump(mode="json") for cell in cells}
+        write_atomically(path, (json.dumps(planned, indent=1) + "\n").encode())
 
     def write_recipe(self, recipe: Recipe) -> None:
         content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,16 @@ from rich.progress import Progress as Bar
 from rich.table import Column, Table
 from rich.text import Text
 
+from ia2_eval.benchmarks import BenchmarkData
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Record
 from ia2_eval.experiments.run import Progress
 
 if TYPE_CHECKING:
     from ia2_training import Check
+
+SECONDS_BETWEEN_LINES = 10.0
+"""Between two lines about the training of one cell, where there is no terminal."""
 
 
 def print_plan(cells: Sequence[Cell], done: int, console: Console) -> None:
@@ -44,10 +49,18 @@ def print_plan(cells: Sequence[Cell], done: int, console: Console) -> None:
     console.print(f"{len(cells)} cells ({adapters} adapters), {done} of them done", highlight=False)
 
 
+def print_data_notes(data: Mapping[str, BenchmarkData], console: Console) -> None:
+    """Where local data differ from the hub's."""
+    for name, loaded in data.items():
+        for note in loaded.notes:
+            console.print(Text(f"{name}: {note}", style="dim"), soft_wrap=True)
+
+
 @contextmanager
 def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
     """Callbacks that show a run of `total` cells, `done` of which need no work."""
     counted = done
+    last_line = time.monotonic()
     with Bar(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -62,10 +75,16 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
         task = bar.add_task("", total=total, completed=done, training="")
 
         def cell_started(cell: Cell) -> None:
+            nonlocal last_line
+            last_line = time.monotonic()
             bar.update(task, description=cell.label, training="")
 
         def training(check: Check) -> None:
+            nonlocal last_line
             bar.update(task, training=str(check))
+            if not console.is_terminal and time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+                console.print(Text(f"  {check}"), soft_wrap=True)
+                last_line = time.monotonic()
 
         def cell_finished(record: Record) -> None:
             nonlocal counted

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
-from ia2_eval.experiments.cell import Method
 from ia2_eval.leaderboard.aggregate import Row
-from ia2_eval.leaderboard.style import METHODS
+from ia2_eval.leaderboard.style import MethodStyle
 from ia2_eval.leaderboard.table import eval_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DODGE = 0.09  # distance between methods at the same N, in doublings of N
+WIDEST = 0.7  # from the first to the last method at the same N, in doublings of N
 PANELS_PER_LINE = 3
 
 
-def accuracy_figure(rows: Sequence[Row], title: str) -> Figure:
+def accuracy_figure(rows: Sequence[Row], styles: Mapping[str, MethodStyle], title: str) -> Figure:
     """One panel per (source, eval), a line per method with 95 % intervals; `no_icl`, which has no N, is horizontal.
 
     Args:
         rows: headline accuracy rows of one section, at least one.
+        styles: by method, in table order.
         title: of the figure.
     """
     from matplotlib.figure import Figure
 
     pairs = list(dict.fromkeys((row.source, row.eval) for row in rows))
-    methods: list[Method] = [method for method in METHODS if any(row.method == method for row in rows)]
+    drawn = {method: style for method, style in styles.items() if any(row.method == method for row in rows)}
     lines = ceil(len(pairs) / PANELS_PER_LINE)
     columns = ceil(len(pairs) / lines)
-    figure = Figure(figsize=(max(5.2, 3.6 * columns), 3.1 * lines + 0.9), layout="constrained")
+    width = max(5.2, 3.6 * columns)
+    legend_columns = _legend_columns([style.title for style in drawn.values()], width)
+    legend_lines = ceil(len(drawn) / legend_columns)
+    figure = Figure(figsize=(width, 3.1 * lines + 0.7 + 0.2 * legend_lines), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False)
     for panel in axes.flat[len(pairs) :]:
         panel.set_axis_off()
     for panel, (source, benchmark) in zip(axes.flat, pairs, strict=False):
         here = [row for row in rows if (row.source, row.eval) == (source, benchmark)]
-        _draw_panel(panel, here, methods)
+        _draw_panel(panel, here, drawn)
         panel.set_title(
             eval_title(source, source) + ("" if benchmark == source else f" → {eval_title(source, benchmark)}")
         )
@@ -48,32 +52,41 @@ def accuracy_figure(rows: Sequence[Row], title: str) -> Figure:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             if label not in labels:
                 handles, labels = [*handles, handle], [*labels, label]
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), columnspacing=1.2, handletextpad=0.5)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=legend_columns, columnspacing=1.2, handletextpad=0.5
+    )
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _draw_panel(panel: Any, rows: Sequence[Row], methods: Sequence[Method]) -> None:
+def _legend_columns(titles: Sequence[str], width: float) -> int:
+    """All in one line where a figure of this width (inches) has room for it, else as many as the longest title lets."""
+    widths = [0.55 + 0.085 * len(title) for title in titles]  # handle, gaps, and a character of 10 points
+    return len(titles) if sum(widths) <= width else max(1, int(width / max(widths)))
+
+
+def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[str, MethodStyle]) -> None:
     sizes = sorted({row.N for row in rows if row.N is not None})
-    with_size: list[Method] = [method for method in methods if method != "no_icl"]
-    for method in methods:
+    with_size = [method for method in styles if method != "no_icl"]
+    dodge = min(DODGE, WIDEST / max(1, len(with_size)))
+    for method, style in styles.items():
         of_method = sorted((row for row in rows if row.method == method), key=lambda row: row.N or 0)
         if not of_method:
             continue
-        style = METHODS[method]
         if method == "no_icl":
             row = of_method[0]
             panel.axhline(100 * row.mean, color=style.colour, linestyle="--", linewidth=1.2, label=style.title)
-            if row.ci_low is not None and row.ci_high is not None:
-                panel.axhspan(100 * row.ci_low, 100 * row.ci_high, color=style.colour, alpha=0.08, linewidth=0)
+            if row.interval is not None:
+                low, high = (100 * row.mean + sign * _reach(row, sign) for sign in (-1, 1))
+                panel.axhspan(low, high, color=style.colour, alpha=0.08, linewidth=0)
             continue
-        offset = DODGE * (with_size.index(method) - (len(with_size) - 1) / 2)
+        offset = dodge * (with_size.index(method) - (len(with_size) - 1) / 2)
         by_size = {row.N: row for row in of_method}
         there = [by_size.get(size) for size in sizes]
         panel.errorbar(
             [log2(size) + offset for size in sizes],
             [100 * row.mean if row else float("nan") for row in there],
-            yerr=[[_reach(row, side) for row in there] for side in ("ci_low", "ci_high")],
+            yerr=[[_reach(row, sign) for row in there] for sign in (-1, 1)],
             color=style.colour,
             marker=style.marker,
             markersize=5,
@@ -91,7 +104,9 @@ def _draw_panel(panel: Any, rows: Sequence[Row], methods: Sequence[Method]) -> N
     panel.grid(axis="y")
 
 
-def _reach(row: Row | None, side: str) -> float:
-    """Length of an error bar in per cent; 0 where there is no interval."""
-    bound = getattr(row, side) if row else None
-    return 0.0 if row is None or bound is None else 100 * abs(bound - row.mean)
+def _reach(row: Row | None, sign: int) -> float:
+    """How far the interval, cut to what an accuracy can be, goes below (-1) or above (1) the mean, in per cent."""
+    bound = None if row is None else row.ci_low if sign < 0 else row.ci_high
+    if row is None or bound is None:
+        return 0.0
+    return max(0.0, 100 * sign * (min(max(bound, 0.0), 1.0) - row.mean))

@@ -7,11 +7,10 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from ia2_eval.experiments.cell import Method
 from ia2_eval.experiments.record import Evaluation
 from ia2_eval.leaderboard.groups import Group, evaluation_on
 from ia2_eval.leaderboard.learning_rate import Selection, chosen_learning_rates
-from ia2_eval.leaderboard.summary import summarise
+from ia2_eval.leaderboard.summary import Interval, summarise
 from ia2_eval.protocol import Protocol
 
 
@@ -26,7 +25,7 @@ class Row:
     eval: str
     ood: bool
     N: int | None  # size of the training set; `no_icl` has none and is repeated beside every N of its source
-    method: Method
+    method: str
     metric: str
     selection: Selection
     learning_rate: float | None
@@ -34,7 +33,7 @@ class Row:
     std: float | None  # sample under `strict`, population under `paper`; 0 for `no_icl`, a single evaluation
     ci_low: float | None
     ci_high: float | None
-    interval: str | None  # what the 95 % interval is over: `t` (seeds) or `bootstrap` (examples of the one seed)
+    interval: Interval | None  # what the 95 % interval is over: `t` (seeds), `bootstrap` (examples of the one seed)
     seeds: int | None  # None for `no_icl`
     seeds_expected: int | None
     n: int  # evaluated examples per seed
@@ -70,7 +69,7 @@ def _rows(
     group: Group, benchmark: str, selection: Selection, learning_rate: float | None, size: int | None
 ) -> Iterator[Row]:
     evaluations = [found for record in group.at(learning_rate) if (found := evaluation_on(record, benchmark))]
-    complete = not group.missing()
+    expected = group.seeds_expected(learning_rate)
     seedless = group.method == "no_icl"
     ddof = 1 if group.protocol == "strict" and not seedless else 0
     for metric in sorted({name for evaluation in evaluations for name in evaluation.metrics}):
@@ -92,9 +91,9 @@ def _rows(
             learning_rate=learning_rate,
             **summary._asdict(),
             seeds=None if seedless else len(measured),
-            seeds_expected=None if seedless else len(group.seeds),
+            seeds_expected=None if seedless else expected,
             n=measured[0].n,
-            complete=complete and len(measured) == len(group.seeds),
+            complete=not group.missing and len(measured) == expected,
         )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ia2_eval.atomic import write_atomically
+from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.experiments.record import Record
 from ia2_eval.leaderboard.aggregate import Row, aggregate, to_csv
 from ia2_eval.leaderboard.figures import draw_figures
 from ia2_eval.leaderboard.groups import Group, group_records
 from ia2_eval.leaderboard.learning_rate import chosen_learning_rates, headline_selection
-from ia2_eval.leaderboard.read import read_records
+from ia2_eval.leaderboard.read import read_run
 from ia2_eval.leaderboard.render import to_markdown
+from ia2_eval.leaderboard.style import method_title
 from ia2_eval.leaderboard.table import Table, tables
 
 
@@ -25,17 +28,29 @@ class Leaderboard:
     tables: tuple[Table, ...]
     faults: tuple[str, ...]  # files that could not be used; the command exits non-zero where there is one
     failed: tuple[str, ...]  # failed cells, each with the last line of its error
-    notes: tuple[str, ...]  # cells that are absent or were left out
+    notes: tuple[str, ...]  # cells that have not been run, or were left out
+    data: tuple[str, ...]  # how the data differ from the published ones
+    missing_cells: int  # expected cells that have not finished well
     paths: tuple[Path, ...]  # files written
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether cells are missing; the command exits non-zero then, too."""
+        return self.missing_cells > 0
 
     def remarks(self) -> list[tuple[str, tuple[str, ...]]]:
         """What the reader must know beside the tables, by heading; headings without lines are left out."""
-        found = [("Faulty files", self.faults), ("Failed cells", self.failed), ("Notes", self.notes)]
+        found = [
+            ("Faulty files", self.faults),
+            ("Failed cells", self.failed),
+            ("Notes", self.notes),
+            ("Data", self.data),
+        ]
         return [(heading, lines) for heading, lines in found if lines]
 
 
 def build(run_directory: Path, out: Path | None = None) -> Leaderboard:
-    """Builds `leaderboard.csv`, `leaderboard.md` and `plots/` from `run_directory/records` and `.../samples`.
+    """Builds `leaderboard.csv`, `leaderboard.md` and `plots/` from `plan.json`, `records` and `samples` of a run.
 
     Faulty files do not stop it: the board is built from the valid ones and `faults` names the others.
 
@@ -44,19 +59,21 @@ def build(run_directory: Path, out: Path | None = None) -> Leaderboard:
         out: where to write; the run's directory by default.
 
     Raises:
-        UserError: there is no record at all.
+        UserError: there is neither a record nor a plan.
     """
     out = out or run_directory
-    read = read_records(run_directory)
-    groups, notes = group_records(read.records)
+    run = read_run(run_directory)
+    groups, notes = group_records(run.records, run.plan)
     rows = aggregate(groups)
     figures, sample_faults = draw_figures(run_directory, out / "plots", groups, rows)
     board = Leaderboard(
         rows=tuple(rows),
         tables=tuple(tables(groups, rows)),
-        faults=(*read.faults, *sample_faults),
-        failed=tuple(_failure(record) for record in read.records if record.status == "failed"),
-        notes=(*notes, *_missing_cells(groups), *_undecided(groups)),
+        faults=(*run.faults, *sample_faults),
+        failed=tuple(_failure(record) for record in run.records if record.status == "failed"),
+        notes=(*notes, *_not_run(groups), *_undecided(groups)),
+        data=tuple(dict.fromkeys(_data_notes(groups))),
+        missing_cells=sum(group.missing for group in groups),
         paths=(out / "leaderboard.csv", out / "leaderboard.md", *figures),
     )
     write_atomically(out / "leaderboard.csv", to_csv(rows).encode())
@@ -70,12 +87,23 @@ def _failure(record: Record) -> str:
     return f"{record.cell.label} (records/{record.key}.json): {lines[-1].strip()}"
 
 
-def _missing_cells(groups: Sequence[Group]) -> Iterator[str]:
+def _not_run(groups: Sequence[Group]) -> Iterator[str]:
+    """One line per place, not per cell: an interrupted run lacks hundreds."""
+    counts: dict[str, list[str]] = defaultdict(list)
     for group in groups:
-        for rate, seeds in group.missing():
-            at = "" if rate is None else f" at learning rate {rate:g}"
-            of_seeds = "" if seeds == [None] else f" for seed {', '.join(map(str, seeds))}"
-            yield f"{group.label}{at}: no finished cell{of_seeds}"
+        count = group.missing - group.failed
+        if count:
+            counts[group.place].append(f"{method_title(group.method)} {count} of {len(group.expected)}")
+    for place, of_methods in counts.items():
+        yield f"{place}: {', '.join(of_methods)} cells not run yet"
+
+
+def _data_notes(groups: Sequence[Group]) -> Iterator[str]:
+    for group in groups:
+        for record in group.records:
+            for evaluation in record.evaluations:
+                for note in evaluation.notes:
+                    yield f"{get_benchmark(evaluation.eval).title}: {note}"
 
 
 def _undecided(groups: Sequence[Group]) -> Iterator[str]:
@@ -85,4 +113,5 @@ def _undecided(groups: Sequence[Group]) -> Iterator[str]:
         absent = [name for name in group.evals if selection not in chosen_learning_rates(group, name)]
         if group.records and absent:
             score = "dev loss" if selection == "dev" else f"accuracy on {', '.join(absent)}"
-            yield f"{group.label}: no learning rate can be chosen, its cells have no {score}"
+            method = method_title(group.method)
+            yield f"{group.place}: no learning rate can be chosen for {method}, its cells have no {score}"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.benchmarks import get_benchmark
-from ia2_eval.experiments.cell import Method
 from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
 from ia2_eval.leaderboard.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.groups import Group
 from ia2_eval.leaderboard.learning_rate import accuracy_metric
 from ia2_eval.leaderboard.reliability_plot import Reliability, pool, reliability_figure
-from ia2_eval.leaderboard.style import RC_PARAMS
+from ia2_eval.leaderboard.style import RC_PARAMS, MethodStyle, method_styles
+from ia2_eval.leaderboard.summary import describe_intervals
 from ia2_eval.leaderboard.table import Section, eval_title, places, sections
 
 if TYPE_CHECKING:
@@ -40,15 +40,18 @@ def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], 
     """
     paths: list[Path] = []
     faults: list[str] = []
+    styles = method_styles(group.method for group in groups)
     for section in sections(groups):
         folder = directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section)))
-        reliability = _draw_reliability(run_directory, folder, section, section.groups(groups))
-        paths += [*_draw_accuracy(folder, section, section.rows(rows)), *reliability.paths]
+        reliability = _draw_reliability(run_directory, folder, section, section.groups(groups), styles)
+        paths += [*_draw_accuracy(folder, section, section.rows(rows), styles), *reliability.paths]
         faults += reliability.faults
     return Drawn(tuple(paths), tuple(dict.fromkeys(faults)))  # an untrained method may stand in several sections
 
 
-def _draw_accuracy(folder: Path, section: Section, rows: Sequence[Row]) -> list[Path]:
+def _draw_accuracy(
+    folder: Path, section: Section, rows: Sequence[Row], styles: Mapping[str, MethodStyle]
+) -> list[Path]:
     headline = [
         row
         for row in rows
@@ -59,27 +62,37 @@ def _draw_accuracy(folder: Path, section: Section, rows: Sequence[Row]) -> list[
     for name, ood in (("accuracy_vs_n", False), ("accuracy_vs_n_ood", True)):
         shown = [row for row in headline if row.ood == ood]
         if shown:
-            title = f"{section.title}\nmean and 95 % interval"
-            paths += write_figure(partial(accuracy_figure, shown, title), folder / name)
+            intervals = describe_intervals(row.interval for row in shown)
+            what = "mean and 95 % interval " + ",\n".join(intervals) if intervals else "mean"
+            paths += write_figure(partial(accuracy_figure, shown, styles, f"{section.title}\n{what}"), folder / name)
     return paths
 
 
-def _draw_reliability(run_directory: Path, folder: Path, section: Section, groups: Sequence[Group]) -> Drawn:
+def _draw_reliability(
+    run_directory: Path,
+    folder: Path,
+    section: Section,
+    groups: Sequence[Group],
+    styles: Mapping[str, MethodStyle],
+) -> Drawn:
     sizes: dict[tuple[str, str], list[int | None]] = {}
     for place in places(groups, single_token=True):
         sizes.setdefault((place.source, place.eval), []).append(place.n)
     paths: list[Path] = []
     faults: list[str] = []
     for (source, benchmark), at in sizes.items():
-        diagrams: dict[tuple[int | None, Method], Reliability] = {}
-        for group in (group for group in groups if group.source == source):
+        diagrams: dict[tuple[int | None, str], Reliability] = {}
+        of_source = [group for group in groups if group.source == source]
+        columns = {m: style for m, style in styles.items() if any(group.method == m for group in of_source)}
+        for group in of_source:
             reliability, sample_faults = pool(run_directory, group, benchmark)
             faults += sample_faults
             if reliability is not None:
                 diagrams |= {(size, group.method): reliability for size in training_sizes(groups, group)}
         if diagrams:
             to = "" if benchmark == source else f" → {eval_title(source, benchmark)}"
-            draw = partial(reliability_figure, diagrams, at, f"{eval_title(source, source)}{to} · {section.title}")
+            title = f"{eval_title(source, source)}{to} · {section.title}"
+            draw = partial(reliability_figure, diagrams, at, columns, title)
             paths += write_figure(draw, folder / f"reliability_{source}_to_{benchmark}")
     return Drawn(tuple(paths), tuple(faults))
 

@@ -1,57 +1,60 @@
-"""Records that belong to one cell of the table: they differ in seed and learning rate only."""
+"""Cells that belong to one entry of the table: they differ in seed and learning rate only."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import PurePath
 from typing import NamedTuple
 
-from ia2_eval.benchmarks import BENCHMARKS
-from ia2_eval.experiments.cell import Cell, Method
+from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
+from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation, Record
-from ia2_eval.leaderboard.style import METHODS
+from ia2_eval.leaderboard.style import table_order
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
 
 
 @dataclass(frozen=True)
 class Group:
-    """All records of one base, adapter, protocol, source, N and method."""
+    """All cells of one base, adapter, protocol, source, N and method."""
 
     base: str
     adapter: str  # "" for a method without training
     protocol: Protocol
     source: str
     n: int | None
-    method: Method
+    method: str
     evals: tuple[str, ...]
-    seeds: tuple[int | None, ...]  # expected: every seed seen for this base, protocol, source and N, failed cells too
-    learning_rates: tuple[float | None, ...]  # seen, failed cells too; (None,) for a method without training
+    expected: tuple[tuple[float | None, int | None], ...]  # learning rate and seed of each cell that should be there
     records: tuple[Record, ...]  # finished ones
+    failed: int  # cells whose record is that of a failure
 
     @property
     def trained(self) -> bool:
         return self.adapter != ""
 
     @property
-    def label(self) -> str:
+    def place(self) -> str:
+        """All but the method, such as `tiny · SST2 N=4 (strict, lora_r8_a8_qko)`."""
         size = "" if self.n is None else f" N={self.n}"
-        return f"{self.source}{size} {self.method} ({self.protocol}, {self.base})"
+        setting = ", ".join(filter(None, (self.protocol, self.adapter)))
+        return f"{self.base} · {get_benchmark(self.source).title}{size} ({setting})"
+
+    @property
+    def missing(self) -> int:
+        """Number of expected cells that have not finished well."""
+        return len(self.expected) - len(self.records)
 
     def at(self, learning_rate: float | None) -> list[Record]:
         """Finished records at one learning rate, by seed."""
         found = [record for record in self.records if record.cell.learning_rate == learning_rate]
         return sorted(found, key=lambda record: record.cell.seed or 0)
 
-    def missing(self) -> list[tuple[float | None, list[int | None]]]:
-        """Learning rates with the seeds they lack, for the learning rates that lack any."""
-        lacking = []
-        for rate in self.learning_rates:
-            there = {record.cell.seed for record in self.at(rate)}
-            lacking.append((rate, [seed for seed in self.seeds if seed not in there]))
-        return [(rate, seeds) for rate, seeds in lacking if seeds]
+    def seeds_expected(self, learning_rate: float | None) -> int:
+        return sum(rate == learning_rate for rate, _ in self.expected)
 
 
 GROUP_FIELDS = ("base", "adapter", "protocol", "source", "n", "method")
@@ -66,24 +69,37 @@ class Grouped(NamedTuple):
     notes: tuple[str, ...]
 
 
-def group_records(records: Iterable[Record]) -> Grouped:
-    """Groups in table order, from finished and failed records.
+def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = None) -> Grouped:
+    """Groups in table order, of finished, failed and planned cells.
 
     Results of different settings are never averaged. Where a run's directory holds several (another limit, other
-    data, other epochs), the setting of the newest record counts and a note tells what was left out.
+    data, other epochs), the setting that was planned last counts, without a plan that of the newest record, and a
+    note tells which records were left out.
+
+    Args:
+        records: finished and failed ones.
+        plan: planned cells by key, oldest first. Without one, every seed that is seen for a base, protocol, source
+            and N is expected of every method and learning rate that is seen there.
     """
-    kept, notes = _newest_setting(list(records), ("base", "protocol", "source"), EVALUATION_SETTING)
-    kept, more = _newest_setting(kept, GROUP_FIELDS, TRAINING_SETTING)
-    labels = base_labels(record.cell.base for record in kept)
-    members: dict[tuple[Hashable, ...], list[Record]] = defaultdict(list)
+    by_key = {record.key: record for record in sorted(records, key=lambda record: record.provenance.created)}
+    recorded = {key: record.cell for key, record in by_key.items() if key not in (plan or {})}
+    cells = _one_base_per_fingerprint(recorded | dict(plan or {}))
+    cells, notes = _latest_setting(cells, by_key.keys(), ("base", "protocol", "source"), EVALUATION_SETTING)
+    cells, more = _latest_setting(cells, by_key.keys(), GROUP_FIELDS, TRAINING_SETTING)
+    labels = base_labels(cell.base for cell in cells.values())
+    members: dict[tuple[Hashable, ...], dict[str, Cell]] = defaultdict(dict)
     seeds: dict[tuple[Hashable, ...], set[int | None]] = defaultdict(set)
-    for record in kept:
-        cell = record.cell
-        members[cell.base, cell.adapter, cell.protocol, cell.source, cell.n, cell.method].append(record)
+    for key, cell in cells.items():
+        members[_fields(cell, GROUP_FIELDS)][key] = cell
         seeds[cell.base, cell.protocol, cell.source, cell.n].add(cell.seed)
     groups = []
     for group in members.values():
-        cell = group[0].cell
+        cell = next(iter(group.values()))
+        expected = {(cell.learning_rate, cell.seed) for cell in group.values()}
+        if plan is None:
+            seen = seeds[cell.base, cell.protocol, cell.source, cell.n]
+            expected = set(product({rate for rate, _ in expected}, seen))
+        found = [by_key[key] for key in group if key in by_key]
         groups.append(
             Group(
                 base=labels[cell.base],
@@ -93,9 +109,9 @@ def group_records(records: Iterable[Record]) -> Grouped:
                 n=cell.n,
                 method=cell.method,
                 evals=cell.evals,
-                seeds=tuple(sorted(seeds[cell.base, cell.protocol, cell.source, cell.n], key=lambda seed: seed or 0)),
-                learning_rates=tuple(sorted({r.cell.learning_rate for r in group}, key=lambda rate: rate or 0.0)),
-                records=tuple(record for record in group if record.status == "ok"),
+                expected=tuple(sorted(expected, key=lambda pair: (pair[0] or 0.0, pair[1] or 0))),
+                records=tuple(record for record in found if record.status == "ok"),
+                failed=sum(record.status == "failed" for record in found),
             )
         )
     return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more))
@@ -125,35 +141,43 @@ def _base_label(base: Base, depth: int) -> str:
     return " ".join([name, *details[:depth]])
 
 
-def _newest_setting(
-    records: Sequence[Record], scope: tuple[str, ...], setting: tuple[str, ...]
-) -> tuple[list[Record], list[str]]:
-    """Keeps, within each scope, the records whose setting is that of the newest record."""
+def _one_base_per_fingerprint(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """The same files under another path are the same base, as in the key of a cell."""
+    bases: dict[Hashable, Base] = {}
 
-    def fields(record: Record, names: tuple[str, ...]) -> tuple[Hashable, ...]:
-        return tuple(getattr(record.cell, name) for name in names)
+    def same(base: Base) -> Base:
+        return bases.setdefault((base.dtype, base.fingerprint) if base.fingerprint else base, base)
 
-    newest = {}
-    for record in sorted(records, key=lambda record: record.provenance.created):
-        newest[fields(record, scope)] = fields(record, setting)
-    kept, left_out = [], defaultdict(list)
-    for record in records:
-        wanted, own = newest[fields(record, scope)], fields(record, setting)
+    return {key: cell.model_copy(update={"base": same(cell.base)}) for key, cell in cells.items()}
+
+
+def _fields(cell: Cell, names: tuple[str, ...]) -> tuple[Hashable, ...]:
+    return tuple(getattr(cell, name) for name in names)
+
+
+def _latest_setting(
+    cells: Mapping[str, Cell], recorded: Collection[str], scope: tuple[str, ...], setting: tuple[str, ...]
+) -> tuple[dict[str, Cell], list[str]]:
+    """Keeps, within each scope, the cells whose setting is that of the last one; notes on the records of the others."""
+    latest = {_fields(cell, scope): _fields(cell, setting) for cell in cells.values()}
+    kept, left_out = {}, defaultdict(list)
+    for key, cell in cells.items():
+        wanted, own = latest[_fields(cell, scope)], _fields(cell, setting)
         if own == wanted:
-            kept.append(record)
-        else:
+            kept[key] = cell
+        elif key in recorded:
             changes = ", ".join(
                 f"{name} {old} instead of {new}"
                 for name, old, new in zip(setting, own, wanted, strict=True)
                 if old != new
             )
-            left_out[f"{record.cell.source} ({record.cell.protocol}): {changes}"].append(record.key)
+            left_out[f"{cell.source} ({cell.protocol}): {changes}"].append(key)
     return kept, [
         f"{reason}: {len(keys)} records of the older setting left out (first: records/{keys[0]}.json)"
         for reason, keys in left_out.items()
     ]
 
 
-def _table_order(group: Group) -> tuple[str, str, str, int, int, int]:
+def _table_order(group: Group) -> tuple[str, str, str, int, int, tuple[int, str]]:
     source = list(BENCHMARKS).index(group.source)
-    return group.base, group.protocol, group.adapter, group.n or 0, source, list(METHODS).index(group.method)
+    return group.base, group.protocol, group.adapter, group.n or 0, source, table_order(group.method)

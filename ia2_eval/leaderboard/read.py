@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
+from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record
 
+PLAN = "plan.json"
+FAULTS_SHOWN = 3  # of one file
 
-class RecordsRead(NamedTuple):
+
+class Run(NamedTuple):
     records: tuple[Record, ...]
+    plan: dict[str, Cell] | None  # planned cells by key, oldest first; None where the run has no plan, or a faulty one
     faults: tuple[str, ...]
 
 
@@ -28,25 +33,31 @@ class _Header(BaseModel):
     schema_version: int
 
 
-def read_records(run_directory: Path) -> RecordsRead:
-    """Every `records/*.json` of a run, in the order of their names, and one line per file that cannot be used.
+def read_run(run_directory: Path) -> Run:
+    """`plan.json` and every `records/*.json` in the order of their names, and one line per file that cannot be used.
 
     Raises:
-        UserError: the directory holds no record file at all.
+        UserError: the directory holds neither.
     """
+    plan_path = run_directory / PLAN
     paths = sorted((run_directory / "records").glob("*.json"))
-    if not paths:
+    if not paths and not plan_path.exists():
         raise UserError(
-            f"{run_directory} holds no records/*.json. "
+            f"{run_directory} holds no {PLAN} and no records/*.json. "
             f"Give the directory of a run: `ia2-eval run RECIPE.yaml --out {run_directory}` writes one."
         )
-    records, faults = [], []
+    records, plan, faults = [], None, []
+    if plan_path.exists():
+        try:
+            plan = _read_plan(plan_path)
+        except (OSError, ValueError, UserError) as error:
+            faults.append(f"{PLAN}: {_one_line(error)}")
     for path in paths:
         try:
             records.append(_read_record(path))
         except (OSError, ValueError, UserError) as error:
             faults.append(f"records/{path.name}: {_one_line(error)}")
-    return RecordsRead(tuple(records), tuple(faults))
+    return Run(tuple(records), plan, tuple(faults))
 
 
 def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[Sample, ...]:
@@ -71,6 +82,15 @@ def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[Sample, .
     return tuple(samples)
 
 
+def _read_plan(path: Path) -> dict[str, Cell]:
+    plan = TypeAdapter(dict[str, Cell]).validate_json(path.read_bytes())
+    for key, cell in plan.items():
+        if key != cell.key:
+            raise ValueError(f"cell {key} has the key {cell.key}: it was altered")
+        _check_cell(cell)
+    return plan
+
+
 def _read_record(path: Path) -> Record:
     text = path.read_text(encoding="utf-8")
     version = _Header.model_validate_json(text).schema_version
@@ -80,18 +100,22 @@ def _read_record(path: Path) -> Record:
     cell = record.cell
     if not path.stem == record.key == cell.key:
         raise ValueError(f"file name, key {record.key} and the key of its cell, {cell.key}, differ: it was altered")
-    if cell.trained and None in (cell.adapter, cell.learning_rate, cell.n, cell.seed):
-        raise ValueError(f"method {cell.method} needs adapter, learning_rate, n and seed in its cell")
     if cell.trained and record.status == "ok" and record.training is None:
         raise ValueError(f"method {cell.method} finished without `training`")
+    _check_cell(cell)
+    return record
+
+
+def _check_cell(cell: Cell) -> None:
+    if cell.trained and None in (cell.adapter, cell.learning_rate, cell.n, cell.seed):
+        raise ValueError(f"method {cell.method} needs adapter, learning_rate, n and seed in its cell")
     for benchmark in (cell.source, *cell.evals):
         get_benchmark(benchmark)
-    return record
 
 
 def _one_line(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(
-        ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in error.errors()
-    )
+    faults = [": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in error.errors()]
+    more = [f"{len(faults) - FAULTS_SHOWN} more"] if len(faults) > FAULTS_SHOWN else []
+    return "; ".join([*faults[:FAULTS_SHOWN], *more])

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.cell import Method
 from ia2_eval.leaderboard.groups import Group, evaluation_on
 from ia2_eval.leaderboard.learning_rate import chosen_learning_rates, headline_selection
 from ia2_eval.leaderboard.read import Sample, read_samples
-from ia2_eval.leaderboard.style import METHODS
+from ia2_eval.leaderboard.style import MethodStyle
 from ia2_eval.scoring.calibration import Bin, expected_calibration_error, reliability_bins
 
 if TYPE_CHECKING:
@@ -58,26 +57,29 @@ def pool(run_directory: Path, group: Group, benchmark: str) -> tuple[Reliability
 
 
 def reliability_figure(
-    diagrams: Mapping[tuple[int | None, Method], Reliability], sizes: Sequence[int | None], title: str
+    diagrams: Mapping[tuple[int | None, str], Reliability],
+    sizes: Sequence[int | None],
+    styles: Mapping[str, MethodStyle],
+    title: str,
 ) -> Figure:
     """A line of panels per N, a panel per method; below each diagram the number of samples per bin.
 
     Args:
         diagrams: by N and method; a pair that is absent is marked as missing.
         sizes: the N of the lines.
+        styles: by method, those of the columns.
         title: of the figure.
     """
     from matplotlib.figure import Figure
 
-    methods: list[Method] = [method for method in METHODS if any(method == at for _, at in diagrams)]
-    figure = Figure(figsize=(2.3 * len(methods) + 0.7, 3.5 * len(sizes) + 0.5), layout="constrained")
+    figure = Figure(figsize=(2.3 * len(styles) + 0.7, 3.5 * len(sizes) + 0.5), layout="constrained")
     axes = figure.subplots(
-        2 * len(sizes), len(methods), squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.6, 1] * len(sizes)}
+        2 * len(sizes), len(styles), squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.6, 1] * len(sizes)}
     )
     for line, size in enumerate(sizes):
-        for column, method in enumerate(methods):
+        for column, (method, style) in enumerate(styles.items()):
             diagram, histogram = axes[2 * line, column], axes[2 * line + 1, column]
-            _draw_panel(diagram, histogram, METHODS[method].title, METHODS[method].colour, diagrams.get((size, method)))
+            _draw_panel(diagram, histogram, style.title, style.colour, diagrams.get((size, method)))
             if column:
                 diagram.tick_params(labelleft=False)
         axes[2 * line, 0].set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")

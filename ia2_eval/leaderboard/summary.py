@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import fsum, sqrt
 from typing import Literal, NamedTuple
+
+Interval = Literal["t", "bootstrap"]
+
+INTERVALS: dict[Interval, str] = {
+    "t": "over seeds by Student's t",
+    "bootstrap": "over examples by bootstrap for no ICL or a single seed",
+}
+"""What a 95 % interval is, for readers."""
+
+
+def describe_intervals(found: Iterable[Interval | None]) -> list[str]:
+    """What the 95 % intervals are, for the kinds that are there."""
+    kinds = set(found)
+    return [text for kind, text in INTERVALS.items() if kind in kinds]
 
 
 class Summary(NamedTuple):
@@ -14,7 +28,7 @@ class Summary(NamedTuple):
     std: float | None
     ci_low: float | None
     ci_high: float | None
-    interval: Literal["t", "bootstrap"] | None  # over seeds; over examples of the one seed
+    interval: Interval | None
 
 
 def summarise(values: Sequence[float], ddof: int, bootstrap: tuple[float, float] | None = None) -> Summary:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
-from ia2_eval.experiments.cell import Method
 from ia2_eval.leaderboard.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.groups import Group
 from ia2_eval.leaderboard.learning_rate import Selection, accuracy_metric, calibration_metric, headline_selection
-from ia2_eval.leaderboard.style import METHODS
+from ia2_eval.leaderboard.style import MethodStyle, method_styles
+from ia2_eval.leaderboard.summary import describe_intervals
 from ia2_eval.protocol import Protocol
 
 MISSING = "missing"
@@ -111,9 +111,9 @@ def tables(groups: Sequence[Group], rows: Sequence[Row]) -> list[Table]:
             at = places(section_groups, single_token)
             if not at:
                 continue
-            methods: list[Method] = [m for m in METHODS if any(group.method == m for group in section_groups)]
-            found.append(_table(section, at, methods, section_rows, single_token, oracle=False))
-            trained: list[Method] = [m for m in methods if any(g.trained and g.method == m for g in section_groups)]
+            styles = method_styles(group.method for group in section_groups)
+            found.append(_table(section, at, styles, section_rows, single_token, oracle=False))
+            trained = method_styles(group.method for group in section_groups if group.trained)
             if section.protocol == "strict" and trained:
                 found.append(_table(section, at, trained, section_rows, single_token, oracle=True))
     return found
@@ -122,7 +122,7 @@ def tables(groups: Sequence[Group], rows: Sequence[Row]) -> list[Table]:
 def _table(
     section: Section,
     at: Sequence[Place],
-    methods: Sequence[Method],
+    methods: Mapping[str, MethodStyle],
     rows: Sequence[Row],
     single_token: bool,
     oracle: bool,
@@ -141,7 +141,7 @@ def _table(
     examples = {Place(row.N, row.source, row.eval): str(row.n) for row in in_table}
     return Table(
         title=section.title + (" · ORACLE learning rates" if oracle else ""),
-        methods=tuple(METHODS[method].title for method in methods),
+        methods=tuple(style.title for style in methods.values()),
         metrics=("acc", "ECE" if single_token else "unparsed"),
         rows=tuple(
             (
@@ -186,6 +186,9 @@ def _or_dash(value: float | None, form: str) -> str:
 
 
 def _caption(protocol: Protocol, single_token: bool, oracle: bool, rows: Sequence[Row]) -> Iterable[str]:
+    if not rows:
+        yield "No cell has finished yet."
+        return
     seeds = sorted({row.seeds_expected for row in rows if row.seeds_expected is not None})
     spread = "sample" if protocol == "strict" else "population"
     over = f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds" if seeds else "one evaluation"
@@ -202,6 +205,8 @@ def _caption(protocol: Protocol, single_token: bool, oracle: bool, rows: Sequenc
             if oracle
             else "Learning rate: lowest dev loss, once per source, also for other evaluation sets."
         )
+    if intervals := describe_intervals(row.interval for row in rows):
+        yield f"95 % intervals (in leaderboard.csv and the plots): {'; '.join(intervals)}."
     if any(row.ood for row in rows):
         yield "*: out of distribution; demonstrations and training examples come from the source."
     if any(row.seeds != row.seeds_expected for row in rows):

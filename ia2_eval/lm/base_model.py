@@ -129,7 +129,7 @@ def load(files: BaseFiles, device: str | None = None) -> BaseModel:
         UserError: there is no such device.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     device = device or best_device()
     try:
@@ -141,6 +141,11 @@ def load(files: BaseFiles, device: str | None = None) -> BaseModel:
         tokenizer.pad_token = tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(files.directory, dtype=getattr(torch, files.base.dtype))
     model.to(device)
+    # What a model's files prescribe for chatting (sampling, repetition penalties) has no place in an evaluation.
+    prescribed = model.generation_config
+    model.generation_config = GenerationConfig(
+        bos_token_id=prescribed.bos_token_id, eos_token_id=prescribed.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
     return BaseModel(model.eval().requires_grad_(False), tokenizer)
 
 

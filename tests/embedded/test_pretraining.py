@@ -65,7 +65,7 @@ def test_the_first_200_steps_are_those_of_the_shipped_log(tmp_path: Path) -> Non
     # Another processor rounds differently, which grows tenfold in fifty steps; the margin over that is tenfold too.
     for entry, expected, tolerance in zip(built, shipped, (1e-3, 2e-3, 2e-2, 0.1), strict=True):
         assert entry == pytest.approx(expected, abs=tolerance)
-    assert built[-1]["label_loss"] < 1.2 < 2 < built[1]["label_loss"] < 3 < 6 < built[0]["label_loss"]
+    assert built[-1]["label_loss"] < 1.2 < 1.5 < built[1]["label_loss"] < 3 < 6 < built[0]["label_loss"]
 
 
 def test_the_logged_losses_are_the_models(tmp_path: Path, often: None) -> None:
@@ -188,10 +188,10 @@ def test_the_command_stops_and_continues(tmp_path: Path) -> None:
     for steps in ("1", "2"):
         result = CliRunner().invoke(app, ["embedded", "build", "--steps", steps, "--out", str(out)])
         assert result.exit_code == 0, result.output
-        assert f"stopped after {steps} of 9200 steps; the same command without --steps continues" in result.output
-        assert ("step 0: label loss 6.188, text loss 5.518 (" in result.output) == (steps == "1")
+        assert f"stopped after {steps} of 9800 steps; the same command without --steps continues" in result.output
+        assert ("step 0: label loss 6.255, text loss 5.460 (" in result.output) == (steps == "1")
     assert [entry["step"] for entry in log_of(out)] == [0]
-    assert sum(stage.steps for stage in STAGES) == 9200
+    assert sum(stage.steps for stage in STAGES) == 9800
 
 
 def test_the_command_ends_with_the_model(tmp_path: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> None:

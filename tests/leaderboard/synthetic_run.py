@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ia2_eval.experiments.cell import TRAINED_METHODS, Base, Cell, Lora, Method, Protocol
+from ia2_eval.experiments.cell import Cell, Lora
 from ia2_eval.experiments.record import Evaluation, Provenance, Record, Training, TrainingPhase
+from ia2_eval.lm.base_model import Base
+from ia2_eval.protocol import Protocol
 
 Metrics = Mapping[str, Mapping[str, float]]  # eval -> metric -> value
 
 
 def make_record(
-    method: Method,
+    method: str,
     metrics: Metrics,
     *,
     source: str = "sst2",
@@ -29,9 +31,10 @@ def make_record(
     created: str = "2026-01-01T00:00:00+00:00",
     intervals: Mapping[str, tuple[float, float]] | None = None,
     base: Base | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Record:
     """A finished record, or a failed one where `error` is given."""
-    trained = method in TRAINED_METHODS
+    trained = method not in ("no_icl", "icl")
     cell = Cell(
         base=base or Base(model="tiny"),
         source=source,
@@ -55,6 +58,7 @@ def make_record(
             metrics=dict(values),
             intervals=dict(intervals or {}),
             samples=f"samples/{cell.key}/{name}.jsonl",
+            notes=notes,
         )
         for name, values in metrics.items()
     )
@@ -82,6 +86,14 @@ def write_run(directory: Path, records: Sequence[Record], samples: Sequence[Mapp
             path.parent.mkdir(parents=True, exist_ok=True)
             rows = samples or [sample(0.5 + 0.5 * i / evaluation.n, i % 2 == 0) for i in range(evaluation.n)]
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return directory
+
+
+def write_plan(directory: Path, records: Sequence[Record]) -> Path:
+    """Writes a plan of the cells of these records, finished or not."""
+    directory.mkdir(parents=True, exist_ok=True)
+    plan = {record.key: record.cell.model_dump(mode="json") for record in records}
+    (directory / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     return directory
 
 

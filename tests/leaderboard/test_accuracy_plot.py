@@ -8,11 +8,16 @@ from synthetic_run import make_record
 from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
 from ia2_eval.leaderboard.aggregate import aggregate
 from ia2_eval.leaderboard.groups import group_records
+from ia2_eval.leaderboard.style import method_styles
 
 
 def panels_of(records):
     rows = [row for row in aggregate(group_records(records).groups) if row.selection != "oracle"]
-    return [panel for panel in accuracy_figure(rows, "title").axes if panel.axison]
+    return [panel for panel in figure_of(rows).axes if panel.axison]
+
+
+def figure_of(rows):
+    return accuracy_figure(rows, method_styles(row.method for row in rows), "title")
 
 
 def accuracy_records(method, by_size):
@@ -31,6 +36,39 @@ def test_points_are_means_with_their_intervals():
     assert points.get_ydata() == pytest.approx([70, 80])
     assert bars.get_segments()[0][:, 1] == pytest.approx([70 - 24.8414, 70 + 24.8414], abs=1e-3)
     assert [label.get_text() for label in panel.get_xticklabels()] == ["4", "8"]
+
+
+def test_intervals_are_cut_to_what_an_accuracy_can_be():
+    # Student's interval over 0.9 and 1.0 is 0.95 ± 12.7062 * 0.05; no ICL's is given.
+    records = accuracy_records("icl", {4: [0.9, 1.0]})
+    records.append(make_record("no_icl", {"sst2": {"acc": 0.05}}, intervals={"acc": (-0.1, 0.2)}))
+    (panel,) = panels_of(records)
+    (_, _, (bars,)) = panel.containers[0]
+    assert bars.get_segments()[0][:, 1] == pytest.approx([95 - 63.531, 100], abs=1e-3)
+    (band,) = panel.patches
+    assert (band.get_y(), band.get_height()) == pytest.approx((0, 20))
+
+
+def test_many_methods_stay_nearer_to_their_n_than_to_the_next():
+    records = [record for i in range(12) for record in accuracy_records(f"m{i}", {4: [0.7, 0.7], 8: [0.7, 0.7]})]
+    (panel,) = panels_of(records)
+    positions = [points.get_xdata()[0] for points, *_ in panel.containers]
+    assert max(positions) - min(positions) < 0.7
+    low, high = panel.get_xlim()
+    assert all(low < x < high for points, *_ in panel.containers for x in points.get_xdata())
+
+
+@pytest.mark.parametrize("methods", [("icl", "sft", "ia2", "ia2_sft"), [f"a_rather_long_name_{i}" for i in range(9)]])
+def test_the_legend_is_within_the_figure(methods):
+    figure = figure_of(aggregate(group_records([make_record(m, {"sst2": {"acc": 0.7}}) for m in methods]).groups))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert [text.get_text() for text in legend.get_texts()] == [
+        style.title for style in method_styles(methods).values()
+    ]
 
 
 def test_methods_at_the_same_n_do_not_cover_one_another():

@@ -90,7 +90,54 @@ def test_missing_seeds_are_counted():
     row = the_row(aggregate(groups), method="sft", metric="acc", selection="dev")
     assert (row.seeds, row.seeds_expected, row.complete) == (1, 3, False)
     assert (row.std, row.interval) == (None, None)
-    assert groups[1].missing() == [(1e-3, [1, 2])]
+    assert (groups[1].missing, groups[1].failed) == (2, 1)
+    assert groups[1].expected == ((1e-3, 0), (1e-3, 1), (1e-3, 2))
+
+
+def plan_of(records):
+    return {record.key: record.cell for record in records}
+
+
+def test_a_plan_says_what_is_expected():
+    # Without the plan nothing tells of seed 2, of 3e-3 or of IA2.
+    planned = seeds_of("icl", [0.7] * 3)
+    for rate in (1e-3, 3e-3):
+        planned += [*seeds_of("sft", [0.6] * 3, learning_rate=rate), *seeds_of("ia2", [0.6] * 3, learning_rate=rate)]
+    done = [*planned[:2], *planned[3:5]]
+    icl, sft, ia2 = group_records(done, plan_of(planned)).groups
+    assert [(group.method, group.missing, len(group.expected)) for group in (icl, sft, ia2)] == [
+        ("icl", 1, 3),
+        ("sft", 4, 6),
+        ("ia2", 6, 6),
+    ]
+    rows = aggregate([icl, sft, ia2])
+    for row in (the_row(rows, method="icl", metric="acc"), the_row(rows, method="sft", metric="acc", selection="dev")):
+        assert (row.seeds, row.seeds_expected, row.complete) == (2, 3, False)
+    assert {row.method for row in rows} == {"icl", "sft"}
+
+
+def test_a_plan_expects_nothing_that_was_not_planned():
+    # Two recipes for one directory: five seeds of one learning rate, one seed of another.
+    records = seeds_of("sft", [0.6] * 5, learning_rate=1e-3) + seeds_of("sft", [0.6], learning_rate=3e-3)
+    (group,) = group_records(records, plan_of(records)).groups
+    assert group.missing == 0
+    assert the_row(aggregate([group]), metric="acc", selection="dev").complete
+    assert group_records(records).groups[0].missing == 4
+
+
+def test_the_setting_that_was_planned_last_counts():
+    tried = make_record("icl", {"sst2": {"acc": 0.1}}, limit=8)
+    planned = seeds_of("icl", [0.7, 0.7])
+    groups, notes = group_records([tried], plan_of([tried, *planned]))
+    assert [(group.missing, group.records) for group in groups] == [(2, ())]
+    assert "limit 8 instead of None: 1 records of the older setting left out" in notes[0]
+
+
+def test_the_same_files_under_another_path_are_the_same_base():
+    bases = (Base(model=f"/somewhere/{name}", fingerprint="f" * 64) for name in ("one", "two"))
+    records = [make_record("icl", {"sst2": {"acc": 0.7}}, seed=seed, base=base) for seed, base in enumerate(bases)]
+    (group,) = group_records(records).groups
+    assert (group.missing, len(group.records)) == (0, 2)
 
 
 def test_a_learning_rate_that_lacks_seeds_makes_the_row_incomplete():

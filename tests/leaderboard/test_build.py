@@ -5,11 +5,12 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from synthetic_run import make_record, sample, write_run
+from synthetic_run import make_record, sample, write_plan, write_run
 
 from ia2_eval.leaderboard import build
 from ia2_eval.leaderboard.groups import group_records
 from ia2_eval.leaderboard.reliability_plot import pool, reliability_figure
+from ia2_eval.leaderboard.style import method_styles
 
 
 def small_run():
@@ -37,6 +38,7 @@ def test_writes_everything(tmp_path):
         if path.suffix == ".svg":
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
     assert board.remarks() == []
+    assert not board.incomplete
 
 
 def test_building_twice_gives_the_same_bytes(tmp_path):
@@ -53,11 +55,61 @@ def test_writes_into_the_runs_directory_by_default(tmp_path):
     assert board.paths == (tmp_path / "leaderboard.csv", tmp_path / "leaderboard.md", *figures)
 
 
+def test_an_interrupted_run_says_what_is_missing(tmp_path):
+    planned = small_run()
+    planned += [
+        make_record("ia2", {"sst2": {}, "fins": {}}, seed=seed, learning_rate=rate)
+        for seed in (0, 1)
+        for rate in (1e-3, 3e-3)
+    ]
+    run = write_plan(write_run(tmp_path, planned[:4]), planned)
+    board = build(run)
+    assert board.incomplete
+    assert board.missing_cells == 3 + 4
+    assert board.notes == (
+        "tiny · SST2 N=4 (strict): ICL 1 of 2 cells not run yet",
+        "tiny · SST2 N=4 (strict, lora_r8_a8_qko): SFT 2 of 4, IA2 4 of 4 cells not run yet",
+    )
+    assert board.tables[0].methods == ("no ICL", "ICL", "SFT", "IA2")
+    assert board.tables[0].rows[0][3:] == (
+        ("50.0 (–) 1/2", "0.25 (–)"),
+        ("50.0 (–) 1/2", "0.25 (–)"),
+        ("missing", "missing"),
+    )
+    assert not any(row.complete for row in board.rows if row.method != "no_icl")
+
+
+def test_a_run_that_finished_nothing(tmp_path):
+    board = build(write_plan(tmp_path, small_run()))
+    assert (board.missing_cells, board.rows) == (7, ())
+    assert board.tables[0].methods == ("no ICL", "ICL", "SFT")
+    assert board.tables[0].caption == ("No cell has finished yet.",)
+    assert {path.name for path in board.paths} == {"leaderboard.csv", "leaderboard.md"}
+
+
+def test_notes_on_the_data_are_listed_once(tmp_path):
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record("icl", metrics, seed=seed, notes=("872 rows, not 1821",)) for seed in (0, 1)]
+    records.append(make_record("icl", {"agn": metrics["sst2"]}, source="agn", notes=("872 rows, not 1821",)))
+    board = build(write_run(tmp_path, records))
+    assert board.data == ("SST2: 872 rows, not 1821", "AGN: 872 rows, not 1821")
+    assert (tmp_path / "leaderboard.md").read_text(encoding="utf-8").count("## Data") == 1
+
+
+def test_methods_that_users_add(tmp_path):
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record(method, metrics) for method in ("zeta", "sft", "alpha", "no_icl")]
+    board = build(write_run(tmp_path, records))
+    assert board.tables[0].methods == ("no ICL", "SFT", "alpha", "zeta")
+    assert board.missing_cells == 0
+
+
 def test_learning_rates_that_cannot_be_told_apart_are_noted(tmp_path):
     metrics = {"gsm8k": {"acc": 0.5, "unparsed": 0.1}}
     records = [make_record("sft", metrics, source="gsm8k", learning_rate=rate, dev_loss=None) for rate in (1e-3, 3e-3)]
     board = build(write_run(tmp_path, records))
-    assert board.notes == ("gsm8k N=4 sft (strict, tiny): no learning rate can be chosen, its cells have no dev loss",)
+    place = "tiny · GSM8K N=4 (strict, lora_r8_a8_qko)"
+    assert board.notes == (f"{place}: no learning rate can be chosen for SFT, its cells have no dev loss",)
     assert board.tables[0].rows[0][2] == ("missing", "missing")
 
 
@@ -69,7 +121,8 @@ def test_faulty_files_and_failed_cells_are_listed_and_the_rest_is_built(tmp_path
     assert len(board.faults) == 1
     assert board.faults[0].startswith("records/broken.json: ")
     assert board.failed == (f"sst2 N=4 seed 0 ia2 lr 0.001 (records/{failed.key}.json): RuntimeError: out of memory",)
-    assert board.notes == ("sst2 N=4 ia2 (strict, tiny) at learning rate 0.001: no finished cell for seed 0, 1",)
+    assert board.notes == ("tiny · SST2 N=4 (strict, lora_r8_a8_qko): IA2 1 of 2 cells not run yet",)
+    assert board.missing_cells == 2
     assert board.rows
     page = (run / "leaderboard.md").read_text(encoding="utf-8")
     assert "missing" in page
@@ -113,7 +166,7 @@ def test_reliability_pools_the_seeds_of_the_reported_learning_rate(tmp_path):
     # one bin of 3 (confidence .55, accuracy 1), one of 9 (confidence (.95 + .95 + 1) / 3, accuracy 2/3)
     assert reliability.ece == pytest.approx(3 / 12 * 0.45 + 9 / 12 * (2.9 / 3 - 2 / 3))
 
-    figure = reliability_figure({(4, "sft"): reliability}, [4], "title")
+    figure = reliability_figure({(4, "sft"): reliability}, [4], method_styles(["sft"]), "title")
     diagram, histogram = figure.axes
     assert "n 12 (3 seeds)" in diagram.get_title()
     assert [bar.get_height() for bar in histogram.patches] == [3, 9]

@@ -3,22 +3,22 @@ from __future__ import annotations
 import json
 
 import pytest
-from synthetic_run import make_record, sample, write_run
+from synthetic_run import make_record, sample, write_plan, write_run
 
 from ia2_eval.errors import UserError
-from ia2_eval.leaderboard.read import read_records, read_samples
+from ia2_eval.leaderboard.read import read_run, read_samples
 
 
 def test_reads_what_a_run_wrote(tmp_path):
     records = [make_record("icl", {"sst2": {"acc": 0.5}}, seed=seed) for seed in (0, 1)]
-    read = read_records(write_run(tmp_path, records))
+    read = read_run(write_run(tmp_path, records))
     assert read.records == tuple(sorted(records, key=lambda record: record.key))
     assert read.faults == ()
 
 
 def test_a_directory_without_records_is_a_user_error(tmp_path):
-    with pytest.raises(UserError, match="holds no records"):
-        read_records(tmp_path)
+    with pytest.raises(UserError, match=r"holds no plan\.json and no records"):
+        read_run(tmp_path)
 
 
 def _alter(change):
@@ -46,7 +46,7 @@ def test_a_file_that_cannot_be_used_is_named_and_the_others_are_read(tmp_path, s
     good, bad = (make_record("sft", {"sst2": {"acc": 0.5}}, seed=seed) for seed in (0, 1))
     write_run(tmp_path, [good, bad])
     spoil(tmp_path / "records" / f"{bad.key}.json")
-    read = read_records(tmp_path)
+    read = read_run(tmp_path)
     assert read.records == (good,)
     assert len(read.faults) == 1
     assert read.faults[0].startswith(("records/" + bad.key, "records/copy.json"))
@@ -55,9 +55,38 @@ def test_a_file_that_cannot_be_used_is_named_and_the_others_are_read(tmp_path, s
 
 def test_an_unknown_benchmark_is_a_fault(tmp_path):
     write_run(tmp_path, [make_record("icl", {"sst22": {"acc": 0.5}}, source="sst22")])
-    read = read_records(tmp_path)
+    read = read_run(tmp_path)
     assert read.records == ()
     assert "'sst22'" in read.faults[0]
+
+
+def test_a_plan_is_read(tmp_path):
+    records = [make_record("sft", {"sst2": {"acc": 0.5}}, seed=seed) for seed in (0, 1)]
+    write_run(tmp_path, records[:1])
+    assert read_run(tmp_path).plan is None
+    write_plan(tmp_path, records)
+    assert read_run(tmp_path).plan == {record.key: record.cell for record in records}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda path: path.write_text(path.read_text()[:100]), "Invalid JSON"),
+        (lambda path: path.write_text("[]"), "should be an object"),
+        (lambda path: path.write_text(path.read_text().replace('"seed": 0', '"seed": 5')), "altered"),
+        (lambda path: path.write_text(path.read_text().replace('"method"', '"mode"')), "; 7 more"),
+    ],
+)
+def test_a_faulty_plan_is_named_and_the_records_are_read(tmp_path, spoil, fault):
+    records = [make_record("sft", {"sst2": {"acc": 0.5}}, seed=seed) for seed in range(5)]
+    write_plan(write_run(tmp_path, records), records)
+    spoil(tmp_path / "plan.json")
+    read = read_run(tmp_path)
+    assert len(read.records) == 5
+    assert read.plan is None
+    assert len(read.faults) == 1
+    assert read.faults[0].startswith("plan.json: ")
+    assert fault in read.faults[0]
 
 
 def test_samples(tmp_path):

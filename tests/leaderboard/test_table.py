@@ -46,6 +46,22 @@ def test_layout_of_the_papers():
     assert not any("oracle" in remark for remark in headline.caption)
 
 
+def test_caption_says_what_the_intervals_are():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    icl = [make_record("icl", metrics, seed=seed) for seed in (0, 1)]
+    no_icl = make_record("no_icl", metrics, intervals={"acc": (0.4, 0.6)})
+
+    def remark(records):
+        return [line for line in tables_of(records)[0].caption if "95 %" in line]
+
+    before = "95 % intervals (in leaderboard.csv and the plots): "
+    student, bootstrap = "over seeds by Student's t", "over examples by bootstrap for no ICL or a single seed"
+    assert remark(icl) == [f"{before}{student}."]
+    assert remark([no_icl]) == [f"{before}{bootstrap}."]
+    assert remark([*icl, no_icl]) == [f"{before}{student}; {bootstrap}."]
+    assert remark(icl[:1]) == []
+
+
 def test_paper_has_one_table_of_oracle_choices():
     metrics = {"sst2": {"acc": 0.1, "acc_full_vocab": 0.5, "ece": 0.9, "ece_mass": 0.2}}
     (table,) = tables_of([make_record("sft", metrics, protocol="paper", seed=seed) for seed in (0, 1)])
@@ -90,6 +106,8 @@ def _printed(width):
         faults=(),
         failed=("sst2: it broke [red]",),
         notes=(),
+        data=(),
+        missing_cells=0,
         paths=(Path("a.csv"),),
     )
     console = Console(width=width, file=io.StringIO())

@@ -115,9 +115,25 @@ def test_bootstrap_equals_a_plain_loop(equal_mass: bool, monkeypatch: pytest.Mon
     drawn = rng.integers(40, size=(200, 40))
     loop = [plain_ece(confidence[row], correct[row], 15, equal_mass) for row in drawn]
     interval = ece_interval(confidence, correct, equal_mass=equal_mass, resamples=200, seed=7, level=0.9)
-    assert interval == pytest.approx((*np.quantile(loop, [0.05, 0.95]), np.std(loop, ddof=1)), abs=1e-12)
+    estimate = expected_calibration_error(confidence, correct, equal_mass=equal_mass)
+    low, high = np.quantile(loop, [0.05, 0.95])
+    mirrored = (min(max(2 * estimate - high, 0), estimate), max(2 * estimate - low, estimate))
+    assert interval == pytest.approx((*mirrored, np.std(loop, ddof=1)), abs=1e-12)
     monkeypatch.setattr("ia2_eval.scoring.calibration._BLOCK", 1000)
     assert ece_interval(confidence, correct, equal_mass=equal_mass, resamples=200, seed=7, level=0.9) == interval
+
+
+def test_the_interval_of_calibrated_predictions_may_hold_zero_and_holds_the_estimate() -> None:
+    """The percentiles of resampled ECE exclude 0 every time, because ECE is biased upwards."""
+    rng = np.random.default_rng(3)
+    holds_zero = 0
+    for _ in range(100):
+        confidence = rng.beta(5, 2, size=500)
+        correct = rng.random(500) < confidence
+        interval = ece_interval(confidence, correct, resamples=200)
+        assert interval.lower <= expected_calibration_error(confidence, correct) <= interval.upper
+        holds_zero += interval.lower == 0
+    assert holds_zero >= 40
 
 
 def test_bootstrap_of_a_mean_has_the_textbook_standard_error() -> None:

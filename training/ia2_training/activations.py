@@ -53,7 +53,9 @@ def record_attention_outputs(model: PreTrainedModel | PeftModel, last: int) -> I
     def recorder(layer: int) -> Any:
         def record(module: nn.Module, args: Any, output: Tensor | tuple[Tensor, ...]) -> None:
             hidden = output if isinstance(output, Tensor) else output[0]  # [B, T, d]
-            outputs[layer] = hidden[:, -last:]
+            kept = hidden[:, -last:]
+            # A slice keeps the whole [B, T, d] alive; with gradients that is alive anyway.
+            outputs[layer] = kept if kept.requires_grad else kept.clone()
 
         return record
 

@@ -16,8 +16,8 @@ class TrainingConfig:
     """Settings of training. The defaults are the `strict` protocol.
 
     Adam with PyTorch's defaults, constant learning rate, no weight decay, no clipping. Everything random (initial
-    adapter, order of examples) comes from `seed` under both protocols, so that a run repeats bit for bit on one
-    machine; the code published with arXiv 2509.22621 seeded nothing in training, so there is no draw to follow.
+    adapter, order of examples) comes from `seed` under both protocols, so that a run on a CPU repeats bit for
+    bit; the code published with arXiv 2509.22621 seeded nothing in training, so there is no draw to follow.
     """
 
     learning_rate: float = 3e-4

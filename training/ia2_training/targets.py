@@ -125,10 +125,12 @@ def collect_targets(
         Targets, in the order of the examples.
 
     Raises:
-        ValueError: an empty prompt, an unknown model layout, or no end-of-sequence token where one is needed.
+        ValueError: an empty prompt, one that is too long for the model with its demonstrations, an unknown model
+            layout, or no end-of-sequence token where one is needed.
     """
     model.eval()
     prompts = [encode_prompt(tokenizer, example.context) for example in examples]
+    _require_room(model, prompts, max_new_tokens)
     stop_ids = _stop_ids(model)
     eos = end_of_sequence(tokenizer) if max_new_tokens > 1 else None
     if directory is not None:
@@ -143,6 +145,16 @@ def collect_targets(
             targets = response.targets()
             collected.append(targets.save(directory / f"{index:05d}.safetensors") if directory else targets)
     return tuple(collected)
+
+
+def _require_room(model: PreTrainedModel | PeftModel, prompts: Sequence[tuple[int, ...]], max_new_tokens: int) -> None:
+    room = getattr(model.config, "max_position_embeddings", None)
+    longest = max(map(len, prompts), default=0)
+    if room is not None and longest + max_new_tokens > room:
+        raise ValueError(
+            f"The longest prompt with its demonstrations has {longest} tokens; with {max_new_tokens} to generate it "
+            f"does not fit into the model's {room} positions. Use fewer demonstrations."
+        )
 
 
 @dataclass
