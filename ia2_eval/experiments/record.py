@@ -72,3 +72,15 @@ class Record(Frozen):
     provenance: Provenance
     training: Training | None = None
     evaluations: tuple[Evaluation, ...] = ()
+
+
+def parse_record(content: bytes, stem: str) -> Record:
+    """The record in a file called `<stem>.json`.
+
+    Raises:
+        ValueError: the content is no record, or that of another cell than the file name says.
+    """
+    record = Record.model_validate_json(content)
+    if not stem == record.key == record.cell.key:
+        raise ValueError(f"file name, key {record.key} and key of its cell {record.cell.key} differ: it was altered")
+    return record

@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from ia2_eval.atomic import write_atomically
+from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.recipe import Recipe
-from ia2_eval.experiments.record import Record
+from ia2_eval.experiments.record import Record, parse_record
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Store:
         if not path.exists():
             return None
         try:
-            return _read(path)
+            return parse_record(path.read_bytes(), path.stem)
         except ValueError as error:
             if on_damaged:
                 aside = path.with_suffix(".json.damaged")
@@ -96,22 +97,24 @@ class Store:
         return self.relative(path)
 
     def write_plan(self, cells: Iterable[Cell]) -> None:
-        """Add cells to `plan.json`, which says what a complete run of this directory has: key -> cell."""
+        """Add cells to `plan.json`, which says what a complete run of this directory has: key -> cell, latest last.
+
+        Raises:
+            UserError: there is a plan already that cannot be read.
+        """
         path = self.directory / "plan.json"
-        planned = json.loads(path.read_bytes()) if path.exists() else {}
-        planned |= {cell.key: cell.model_dump(mode="json") for cell in cells}
-        write_atomically(path, (json.dumps(planned, indent=1) + "\n").encode())
+        try:
+            planned = dict(json.loads(path.read_bytes())) if path.exists() else {}
+        except ValueError as error:
+            raise UserError(
+                f"{path} is damaged ({error}): delete it and run the recipes of this directory again"
+            ) from error
+        added = {cell.key: cell.model_dump(mode="json") for cell in cells}
+        planned = {key: cell for key, cell in planned.items() if key not in added} | added
+        content = (json.dumps(planned, indent=1) + "\n").encode()
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content)
 
     def write_recipe(self, recipe: Recipe) -> None:
         content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         write_atomically(self.directory / "recipe.yaml", content.encode())
-
-
-def _read(path: Path) -> Record:
-    """Raises:
-    ValueError: the file is no record, or that of another cell than its name says.
-    """
-    record = Record.model_validate_json(path.read_bytes())
-    if not path.stem == record.key == record.cell.key:
-        raise ValueError(f"the record is that of cell {record.cell.key}: it was altered")
-    return record

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record
+from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record, parse_record
 
 PLAN = "plan.json"
 FAULTS_SHOWN = 3  # of one file
@@ -43,7 +43,7 @@ def read_run(run_directory: Path) -> Run:
     paths = sorted((run_directory / "records").glob("*.json"))
     if not paths and not plan_path.exists():
         raise UserError(
-            f"{run_directory} holds no {PLAN} and no records/*.json. "
+            f"{run_directory} holds no records/*.json and no {PLAN}. "
             f"Give the directory of a run: `ia2-eval run RECIPE.yaml --out {run_directory}` writes one."
         )
     records, plan, faults = [], None, []
@@ -96,10 +96,8 @@ def _read_record(path: Path) -> Record:
     version = _Header.model_validate_json(text).schema_version
     if version > SCHEMA_VERSION:
         raise ValueError(f"schema version {version}, this ia2-eval reads up to {SCHEMA_VERSION}: update ia2-eval")
-    record = Record.model_validate_json(text)
+    record = parse_record(text.encode(), path.stem)
     cell = record.cell
-    if not path.stem == record.key == cell.key:
-        raise ValueError(f"file name, key {record.key} and the key of its cell, {cell.key}, differ: it was altered")
     if cell.trained and record.status == "ok" and record.training is None:
         raise ValueError(f"method {cell.method} finished without `training`")
     _check_cell(cell)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.plan import plan
+from ia2_eval.experiments.plan import load_data, plan
 from ia2_eval.experiments.recipe import Recipe
 from ia2_eval.experiments.record import Record
-from ia2_eval.experiments.run import Progress, Settings, run
+from ia2_eval.experiments.run import Progress, run
+from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import Base, locate
 
@@ -33,6 +34,11 @@ def small_recipe(**changes: Any) -> Recipe:
         "limit": LIMIT,
     }
     return Recipe.model_validate(content | changes)
+
+
+def planned(recipe: Recipe, base: Base, data_dir: Path | None = None) -> list[Cell]:
+    """The cells of a recipe."""
+    return plan(recipe, base, load_data(recipe, data_dir))
 
 
 @dataclass
@@ -60,7 +66,7 @@ class SmallRun:
         return (self.store.adapter_path(record.key) / "adapter_model.safetensors").read_bytes()
 
 
-def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None) -> SmallRun:
+def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None, **settings: Any) -> SmallRun:
     """Plan and run a recipe in this process."""
     files = locate(recipe.base)
     done = SmallRun(Store(out))
@@ -70,8 +76,9 @@ def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None) -> SmallR
         cell_finished=lambda record: None,
         damaged=lambda path, reason: done.damaged.append(path),
     )
-    cells = plan(recipe, files.base, data_dir)
-    done.records = run(cells, files, done.store, Settings(data_dir, device="cpu"), progress)
+    cells = planned(recipe, files.base, data_dir)
+    done.store.write_plan(cells)
+    done.records = run(cells, files, done.store, Settings(data_dir, device="cpu", **settings), progress)
     return done
 
 

@@ -9,8 +9,7 @@ import pytest
 from ia2_eval.benchmarks import draw_training_set, load_benchmark
 from ia2_eval.experiments.adapt_cell import training_config, training_examples
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.plan import plan
-from tests.experiments.small_runs import EMBEDDED, small_recipe
+from tests.experiments.small_runs import EMBEDDED, planned, small_recipe
 
 SINGLE, MULTI = "embedded_mood", "embedded_arithmetic"
 
@@ -40,7 +39,7 @@ def cell(source: str, protocol: str) -> Cell:
         epochs=7,
         batch_size=2,
     )
-    (found,) = plan(recipe, EMBEDDED)
+    (found,) = planned(recipe, EMBEDDED)
     return found
 
 

@@ -28,8 +28,8 @@ CELL = Cell(
 
 CANONICAL = (
     '{"adapter":{"alpha":8,"modules":["q_proj","k_proj","o_proj"],"r":8,"type":"lora"},'
-    '"base":{"dtype":"float32","fingerprint":"f","model":"embedded","revision":null},"batch_size":4,"data":"d",'
-    '"epochs":50,"evals":["sst2","fins"],"learning_rate":0.001,"limit":null,"method":"ia2","n":4,'
+    '"base":{"dtype":"float32","fingerprint":"f"},"batch_size":4,"data":"d",'
+    '"epochs":50,"evals":["sst2","fins"],"learning_rate":0.001,"method":"ia2","n":4,'
     '"protocol":"strict","seed":0,"source":"sst2","target_tokens":1,"version":1}'
 )
 
@@ -66,15 +66,23 @@ def test_every_field_changes_the_key() -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"base": Base(model="other", fingerprint="f")},
         {"base": Base(model="embedded", fingerprint="f", dtype="bfloat16")},
-        {"base": Base(model="embedded", fingerprint="f", revision="r")},
         {"adapter": Lora(alpha=16)},
         {"adapter": Lora(modules=("q_proj", "o_proj", "k_proj"))},
     ],
 )
 def test_every_part_changes_the_key(part: dict[str, Any]) -> None:
     assert CELL.model_copy(update=part).key != CELL.key
+
+
+def test_the_same_files_under_another_name_are_the_same_base() -> None:
+    elsewhere = CELL.model_copy(update={"base": Base(model="other", revision="r", fingerprint="f")})
+    assert elsewhere.key == CELL.key
+
+
+def test_without_a_fingerprint_the_name_tells_bases_apart() -> None:
+    a, b = (CELL.model_copy(update={"base": Base(model=name)}) for name in "ab")
+    assert a.key != b.key
 
 
 def test_the_key_survives_json() -> None:

@@ -15,13 +15,13 @@ from lm_eval.tasks import TaskManager
 from ia2_eval.benchmarks import draw_training_set, load_benchmark, per_query_demonstrations, with_demonstrations
 from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.experiments.evaluate import Evaluator
-from ia2_eval.experiments.plan import plan
+from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import load, locate
 from ia2_eval.lm.loaded import LoadedLM
 from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.shipped import TASKS_DIRECTORY
-from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, LIMIT, SmallRun, small_recipe
+from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, LIMIT, SmallRun, planned, small_recipe
 
 SINGLE, MULTI = "embedded_mood", "embedded_arithmetic"
 
@@ -161,8 +161,8 @@ def test_what_stops_a_generated_answer(
     )
     files = locate(recipe.base)
     base = load(files, "cpu")
-    (cell,) = plan(recipe, files.base, hub_rows)
-    (evaluation,) = Evaluator(Store(tmp_path), base.tokenizer, data_dir=hub_rows).evaluate(cell, base.model)
+    (cell,) = planned(recipe, files.base, hub_rows)
+    (evaluation,) = Evaluator(Store(tmp_path), base.tokenizer, Settings(hub_rows)).evaluate(cell, base.model)
     assert len(settings) == 3
     for setting in settings:
         assert setting["until"] == [stop]
@@ -175,7 +175,7 @@ def test_tasks_that_were_loaded_before_give_the_same(tmp_path: Path) -> None:
     recipe = small_recipe(methods=["no_icl", "icl"], seeds=[0, 1], limit=6)
     files = locate(recipe.base)
     base = load(files, "cpu")
-    plain, first, second = plan(recipe, EMBEDDED)
+    plain, first, second = planned(recipe, EMBEDDED)
     used = Evaluator(Store(tmp_path), base.tokenizer)
     told = [used.evaluate(cell, base.model) for cell in (plain, first, plain, second, first)]
     fresh = [Evaluator(Store(tmp_path), base.tokenizer).evaluate(cell, base.model) for cell in (plain, first, second)]

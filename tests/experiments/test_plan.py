@@ -8,15 +8,15 @@ import pytest
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.plan import plan
 from ia2_eval.experiments.recipe import load_recipe
 from ia2_eval.shipped import RECIPES_DIRECTORY
 from tests.benchmarks.hub_rows import ag_news, poem, write_hub_rows, write_rows
 from tests.experiments.small_runs import EMBEDDED, small_recipe
+from tests.experiments.small_runs import planned as cells_of
 
 
 def planned(data_dir: Path | None = None, **changes: Any) -> list[Cell]:
-    return plan(small_recipe(**changes), EMBEDDED, data_dir)
+    return cells_of(small_recipe(**changes), EMBEDDED, data_dir)
 
 
 def short(cells: list[Cell]) -> list[tuple[Any, ...]]:
@@ -124,7 +124,7 @@ def test_other_data_are_other_cells(tmp_path: Path) -> None:
 
 def test_the_base_is_part_of_every_cell() -> None:
     other = EMBEDDED.model_copy(update={"fingerprint": "another"})
-    assert not {c.key for c in plan(small_recipe(), other)} & {c.key for c in planned()}
+    assert not {c.key for c in cells_of(small_recipe(), other)} & {c.key for c in planned()}
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def rows_for_the_paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_the_published_grids(name: str, sizes: dict[str, int], rows_for_the_paper: Path) -> None:
     recipe = load_recipe(RECIPES_DIRECTORY / f"{name}.yaml")
-    cells = plan(recipe, recipe.base, rows_for_the_paper)
+    cells = cells_of(recipe, recipe.base, rows_for_the_paper)
     adapters = Counter((c.method, c.source, c.n) for c in cells if c.trained)
     assert set(adapters.values()) == {15}  # five seeds, three learning rates
     assert Counter((source, method) for method, source, _ in adapters) == Counter(
@@ -159,4 +159,4 @@ def test_the_published_grids(name: str, sizes: dict[str, int], rows_for_the_pape
 @pytest.mark.parametrize("name", ["demo", "quickstart"])
 def test_the_small_shipped_recipes_can_be_planned(name: str, hub_rows: Path) -> None:
     recipe = load_recipe(RECIPES_DIRECTORY / f"{name}.yaml")
-    assert {c.method for c in plan(recipe, recipe.base, hub_rows)} == set(recipe.methods)
+    assert {c.method for c in cells_of(recipe, recipe.base, hub_rows)} == set(recipe.methods)

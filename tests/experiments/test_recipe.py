@@ -123,3 +123,12 @@ def test_shipped_recipes_load_and_can_be_kept_with_a_run(path: Path, tmp_path: P
 def test_the_recipes_of_the_issue_are_shipped() -> None:
     shipped = {path.stem for path in RECIPES_DIRECTORY.glob("*.yaml")}
     assert {"demo", "paper_single_token_qwen3_4b", "paper_multi_token_qwen3_4b"} <= shipped
+
+
+def test_a_model_alone_is_a_base(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD | {"base": "embedded"}) == load(tmp_path, GOOD)
+
+
+def test_an_unknown_method_names_the_nearest(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, methods=["icl", "ia2_stf"])
+    assert "no such method" in fault and "Did you mean 'ia2_sft'?" in fault

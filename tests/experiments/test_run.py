@@ -16,10 +16,11 @@ from ia2_eval.experiments.adapt_cell import CellTrainer
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.experiments.recipe import Recipe
+from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import BaseModel, load, locate
 from tests.experiments.conftest import BOTH
-from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, SmallRun, results, small_recipe, small_run
+from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, SmallRun, planned, results, small_recipe, small_run
 
 
 @pytest.mark.parametrize("name", ["strict_run", "paper_run", "ood_run"])
@@ -231,16 +232,86 @@ def test_the_published_protocol_evaluates_merged_weights(tmp_path: Path, monkeyp
 
 
 def test_the_trainer_leaves_the_base_as_it_was_when_its_user_fails(tmp_path: Path) -> None:
-    from ia2_eval.experiments.plan import plan
-
     recipe = small_recipe(methods=["sft"], epochs=1)
     base = load(locate(recipe.base), "cpu")
-    (cell,) = plan(recipe, EMBEDDED)
+    (cell,) = planned(recipe, EMBEDDED)
     with (
         pytest.raises(KeyboardInterrupt),
-        CellTrainer(Store(tmp_path), base).trained(cell, lambda check: None) as (model, _),
+        CellTrainer(Store(tmp_path), base, Settings()).trained(cell, lambda check: None) as (model, _),
     ):
         assert hasattr(base.model, "peft_config") and any(p.requires_grad for p in model.parameters())
         raise KeyboardInterrupt
     assert not hasattr(base.model, "peft_config")
     assert all(type(module).__module__.split(".")[0] != "peft" for module in base.model.modules())
+
+
+def test_a_method_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README says: with its phases in METHODS a method can be planned, run, recorded and shown."""
+    from ia2_training import METHODS, CrossEntropyLoss
+
+    from ia2_eval.leaderboard import build
+
+    monkeypatch.setitem(METHODS, "sft_ia2", (CrossEntropyLoss(), AlignmentLoss()))
+    done = small_run(small_recipe(methods=["sft", "sft_ia2"]), tmp_path)
+    sft, sft_ia2 = done.records
+    assert sft.training and sft_ia2.training
+    assert [phase.loss for phase in sft_ia2.training.phases] == ["cross_entropy", "alignment"]
+    assert sft_ia2.training.phases[0] == sft.training.phases[0]  # it continues the sft adapter
+    board = build(tmp_path)
+    assert {row.method for row in board.rows} == {"sft", "sft_ia2"}
+    assert not board.incomplete
+
+
+def test_activations_on_disk_and_small_batches_change_nothing_but_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = []
+    collect = TeacherTargets.collect.__func__  # type: ignore[attr-defined]
+
+    def spy(cls: Any, *args: Any, **kwargs: Any) -> TeacherTargets:
+        targets = collect(cls, *args, **kwargs)
+        sources.append(targets.train[0].source)
+        return targets
+
+    monkeypatch.setattr(TeacherTargets, "collect", classmethod(spy))
+    recipe = small_recipe(methods=["ia2"])
+    (plain,) = small_run(recipe, tmp_path / "plain").records
+    on_disk = small_run(recipe, tmp_path / "disk", activations_on_disk=True)
+    assert isinstance(sources[0], torch.Tensor) and isinstance(sources[1], Path)
+    assert on_disk.records[0].training == plain.training
+    assert not on_disk.store.targets_path.exists()  # removed when the run has ended
+    (small,) = small_run(recipe, tmp_path / "small", micro_batch_size=1).records
+    assert small.training.phases[0].dev_loss == pytest.approx(plain.training.phases[0].dev_loss, rel=1e-5)
+
+
+def test_the_plan_says_what_a_complete_run_has(tmp_path: Path) -> None:
+    from ia2_eval.leaderboard import build
+
+    done = small_run(small_recipe(methods=["icl", "sft"], seeds=[0, 1]), tmp_path)
+    assert not build(tmp_path).incomplete
+    done.store.record_path(done.records[-1].key).unlink()
+    board = build(tmp_path)
+    assert board.incomplete
+    assert any("SFT" in note and "1 of 2" in note for note in board.notes)
+    (row,) = [r for r in board.rows if (r.method, r.metric, r.selection) == ("sft", "acc", "dev")]
+    assert (row.seeds, row.seeds_expected, row.complete) == (1, 2, False)
+
+
+def test_local_data_are_noted_in_the_record(ood_run: SmallRun) -> None:
+    notes = {e.eval: e.notes for e in ood_run.records[0].evaluations}
+    assert any("examples" in note for note in notes["sst2"])
+
+
+def test_the_noise_floor_stands_beside_the_calibration_error(strict_run: SmallRun) -> None:
+    for record in strict_run.records:
+        for evaluation in record.evaluations:
+            assert ("ece" in evaluation.metrics) == ("ece_noise_floor" in evaluation.metrics)
+
+
+def test_a_prompt_that_does_not_fit_fails_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ia2_eval.lm.loaded import LoadedLM
+
+    monkeypatch.setattr(LoadedLM, "max_length", property(lambda self: 20))
+    (record,) = small_run(small_recipe(methods=["icl"]), tmp_path).records
+    assert record.status == "failed"
+    assert "do not fit into the model's 20" in str(record.error)

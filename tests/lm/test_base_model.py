@@ -129,3 +129,12 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base_model, "SMALL", model.num_parameters() + 1)
     base_model.use_threads_for(model)
     assert asked == [1]
+
+
+def test_what_a_model_prescribes_for_chatting_is_dropped(directory: Path) -> None:
+    config = directory / "generation_config.json"
+    config.write_text('{"eos_token_id": [1, 2], "do_sample": true, "temperature": 0.6, "repetition_penalty": 1.5}')
+    loaded = load(locate(Base(model=str(directory))), "cpu")
+    kept = loaded.model.generation_config
+    assert kept.eos_token_id == [1, 2] and kept.pad_token_id == loaded.tokenizer.pad_token_id
+    assert kept.repetition_penalty in (None, 1.0) and not kept.do_sample

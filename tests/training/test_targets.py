@@ -238,3 +238,9 @@ def test_what_cannot_be_collected_is_refused(
     with pytest.raises(ValueError, match="end-of-sequence"):
         collect_targets(qwen3, tokenizer, examples, max_new_tokens=2)
     assert collect_targets(qwen3, tokenizer, examples)
+
+
+def test_a_prompt_that_does_not_fit_is_refused(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    model.config.max_position_embeddings = 5
+    with pytest.raises(ValueError, match="does not fit into the model's 5 positions"):
+        collect_targets(model, tokenizer, [TrainingExample("w1 w2 w3 w4 w5 w6", "w1")])
