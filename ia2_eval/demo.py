@@ -9,10 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from ia2_eval.experiments.cell import Method
+from ia2_eval.experiments.record import Record
 from ia2_eval.experiments.session import Overrides, run_recipe
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.leaderboard import build, print_leaderboard
 from ia2_eval.leaderboard.aggregate import Row
+from ia2_eval.leaderboard.read import read_run
+from ia2_eval.leaderboard.summary import summarise
 
 ARITHMETIC, NOISY, CLEAN = "embedded_arithmetic", "embedded_time_noisy", "embedded_time"
 
@@ -26,13 +29,13 @@ def run_demo(out: Path, device: str | None, console: Console, progress: Console)
     board = build(out)
     print_leaderboard(board, console)
     console.print()
-    for line in lessons(board.rows):
+    for line in lessons(board.rows, read_run(out).records):
         console.print(f"- {line}", highlight=False)
     console.print(f"\n{time.monotonic() - started:.0f} seconds", style="dim", highlight=False)
     return 1 if board.faults or board.incomplete else 0
 
 
-def lessons(rows: Sequence[Row]) -> list[str]:
+def lessons(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
     """Five lines about the demo's results, every figure in them measured: means over the seeds with 95 % intervals."""
     headline = {(row.source, row.method, row.metric): row for row in rows if row.selection != "oracle"}
 
@@ -41,8 +44,18 @@ def lessons(rows: Sequence[Row]) -> list[str]:
         return ", ".join(f"{names[method]} {_figure(headline[source, method, metric])}" for method in methods)
 
     def difference(source: str) -> str:
-        points = 100 * (headline[source, "ia2_sft", "acc"].mean - headline[source, "sft", "acc"].mean)
-        return f"IA2 → SFT is {abs(points):.1f} points {'above' if points > 0 else 'below'} SFT"
+        """IA2 → SFT minus SFT, paired by seed, each at the learning rate of its row."""
+        accuracy = {
+            (record.cell.method, record.cell.seed): record.evaluations[0].metrics["acc"]
+            for record in records
+            for row in [headline.get((source, record.cell.method, "acc"))]
+            if row and record.cell.source == source and record.cell.learning_rate == row.learning_rate
+        }
+        seeds = [seed for method, seed in accuracy if method == "sft"]
+        points = summarise([100 * (accuracy["ia2_sft", seed] - accuracy["sft", seed]) for seed in seeds], 1, None)
+        return (
+            f"IA2 → SFT minus SFT, by seed: {points.mean:+.1f} points ({points.ci_low:+.1f} to {points.ci_high:+.1f})"
+        )
 
     trained = ("sft", "ia2", "ia2_sft")
     sft = headline[ARITHMETIC, "sft", "acc"]

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from ia2_eval.demo import ARITHMETIC, CLEAN, NOISY, lessons
-from ia2_eval.experiments.cell import Method
+from ia2_eval.experiments.cell import Cell, Method
+from ia2_eval.experiments.record import Evaluation, Provenance, Record
 from ia2_eval.leaderboard.aggregate import Row
 from ia2_eval.leaderboard.learning_rate import Selection
+from ia2_eval.lm.base_model import Base
 
 ROOT = Path(__file__).parents[1]
 METHODS: tuple[Method, ...] = ("no_icl", "icl", "sft", "ia2", "ia2_sft")
@@ -86,14 +88,28 @@ def test_the_lines_hold_the_measured_figures() -> None:
         for order, method in enumerate(METHODS)
         for metric in ("acc", "ece", "unparsed")
     ]
+    records = [
+        record(source, method, seed, 0.5 + 0.1 * seed + (0.02 * seed if method == "ia2_sft" else 0))
+        for source in (ARITHMETIC, NOISY, CLEAN)
+        for method in ("sft", "ia2_sft")
+        for seed in range(3)
+    ]
     oracle = [row(source, "sft", "acc", 0.99, "oracle") for source in (ARITHMETIC, NOISY, CLEAN)]
-    lines = lessons([*rows, *oracle])
+    lines = lessons([*rows, *oracle], records)
     assert len(lines) == 5
     assert "no ICL 11 ± 3 %, ICL 12 ± 3 % right" in lines[0]
-    assert "SFT 13 ± 3 %, IA2 14 ± 3 %, IA2 → SFT 15 ± 3 %; IA2 → SFT is 2.0 points above SFT" in lines[1]
+    assert (
+        "SFT 13 ± 3 %, IA2 14 ± 3 %, IA2 → SFT 15 ± 3 %; IA2 → SFT minus SFT, by seed: +2.0 points (-3.0 to +7.0)"
+        in lines[1]
+    )
     assert "(5 seeds, 200 test examples each)" in lines[1]
     assert "ECE: ICL 0.22 ± 0.03, SFT 0.23 ± 0.03" in lines[2]
     assert "SFT 33 ± 3 %" in lines[3]
     assert "Not claimed" in lines[4]
-    worse = row(CLEAN, "ia2_sft", "acc", 0.3, "dev")  # the last row of a place counts
-    assert "IA2 → SFT is 3.0 points below SFT" in lessons([*rows, worse])[3]
+
+
+def record(source: str, method: Method, seed: int, accuracy: float) -> Record:
+    cell = Cell(base=Base(model="embedded"), source=source, n=8, seed=seed, method=method, evals=(source,), data="d")
+    evaluation = Evaluation(eval=source, ood=False, n=200, metrics={"acc": accuracy}, samples="")
+    made = Provenance(created="", versions={}, device="cpu", wall_seconds=1, peak_memory_bytes=None)
+    return Record(key=cell.key, cell=cell, status="ok", provenance=made, evaluations=(evaluation,))

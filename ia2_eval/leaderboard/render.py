@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console
@@ -23,9 +23,7 @@ UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
 def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
     """Prints tables, then what is missing, then the files, or the folder of figures."""
     for table in leaderboard.tables:
-        wide = _rich_table(table, stacked=False)
-        fits = Measurement.get(console, console.options.update(max_width=UNBOUNDED), wide).maximum <= console.width
-        console.print(wide if fits else _rich_table(table, stacked=True))
+        console.print(_fitting(table, console))
         for remark in table.caption:
             console.print(Text(remark, style="dim"))
         console.print()
@@ -59,7 +57,18 @@ def to_markdown(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[s
     return "\n\n".join(parts) + "\n"
 
 
-def _rich_table(table: Table, stacked: bool) -> RichTable:
+def _fitting(table: Table, console: Console) -> RichTable:
+    """The table in the first form that fits: side by side, stacked with folded names, stacked with all folded."""
+    options = console.options.update(max_width=UNBOUNDED)
+    wide = _rich_table(table, stacked=False)
+    if Measurement.get(console, options, wide).maximum <= console.width:
+        return wide
+    stacked = _rich_table(table, stacked=True)
+    fits = Measurement.get(console, options, stacked).minimum <= console.width
+    return stacked if fits else _rich_table(table, stacked=True, fold_numbers=True)
+
+
+def _rich_table(table: Table, stacked: bool, fold_numbers: bool = False) -> RichTable:
     """The two values of a pair side by side, or one above the other where the terminal is narrow."""
     drawn = RichTable(
         title=Text(table.title, style="bold"),
@@ -71,7 +80,9 @@ def _rich_table(table: Table, stacked: bool) -> RichTable:
     methods = [f"{method}\n{metrics}" for method in table.methods for metrics in _line([table.metrics], stacked)]
     header = [*_line(KEYS, stacked), *methods]
     for name in header:
-        drawn.add_column(Text(name), justify="left" if "source" in name or "eval" in name else "right", overflow="fold")
+        words = "source" in name or "eval" in name
+        justify: Literal["left", "right"] = "left" if words else "right"
+        drawn.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not (words or fold_numbers))
     for row in table.rows:
         drawn.add_row(*map(Text, _line(row, stacked)))
     return drawn
