@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,3 +12,8 @@ from tests.benchmarks.hub_rows import write_hub_rows
 def hub_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local data directory with invented rows in the hub's columns."""
     return write_hub_rows(tmp_path_factory.mktemp("hub_rows"))
+
+
+def heed_interrupts() -> None:
+    """For `preexec_fn`: what a shell starts in the background, tests for instance, ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

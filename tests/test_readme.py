@@ -16,6 +16,7 @@ import pytest
 from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.experiments.store import Store
 from tests.benchmarks.hub_rows import write_hub_rows
+from tests.conftest import heed_interrupts
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -101,7 +102,12 @@ def test_an_adapter_of_the_quickstart_loads_in_plain_lm_eval(outputs: dict[str, 
 
 def test_the_long_run_can_be_interrupted(desk: Path) -> None:
     process = subprocess.Popen(
-        shlex.split(stand_in(LONG_RUN)), cwd=desk, env=environment(desk), stderr=subprocess.PIPE, text=True
+        shlex.split(stand_in(LONG_RUN)),
+        cwd=desk,
+        env=environment(desk),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     records = desk / "runs" / "paper" / "records"
     deadline = time.monotonic() + 300

@@ -64,7 +64,7 @@ DATA_SETS: dict[str, tuple[Callable[[int], Row], dict[str, int]]] = {
     "financial_phrasebank": (financial, {"train": 900}),
     "poem_sentiment": (poem, {"train": 60}),
     "strategyqa": (strategy, {"test": 580}),
-    "ag_news": (ag_news, {"train": 250, "test": 30}),
+    "ag_news": (ag_news, {"train": 320, "test": 30}),
     "bbc_news": (bbc_news, {"test": 30}),
     "sciq": (sciq, {"train": 90, "validation": 30}),
     "qasc": (qasc, {"validation": 30}),

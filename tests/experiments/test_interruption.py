@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ia2_eval.experiments.record import Record
+from tests.conftest import heed_interrupts
 from tests.experiments.small_runs import results, small_recipe, small_run
 
 RECIPE = small_recipe(seeds=[0, 1], epochs=12)
@@ -36,7 +37,11 @@ def interrupted_run(out: Path, by: signal.Signals, after: int) -> subprocess.Com
     wanted = len(records(out)) + after
     command = [sys.executable, "-m", "ia2_eval.cli", "run", str(recipe), "--out", str(out), "--device", "cpu"]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=heed_interrupts,
     ) as process:
         deadline = time.monotonic() + PATIENCE
         while len(list(out.glob("records/*.json"))) < wanted:
