@@ -15,5 +15,5 @@ def hub_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def heed_interrupts() -> None:
-    """For `preexec_fn`: what a shell starts in the background, tests for instance, ignores Ctrl-C, and so do its children."""
+    """For `preexec_fn`: what a shell starts in the background ignores Ctrl-C, and so do the children of that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
