@@ -4,49 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.experiments.record import Record
-from ia2_eval.leaderboard.aggregate import Row, aggregate, to_csv
+from ia2_eval.leaderboard.aggregate import aggregate, to_csv
+from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.figures import draw_figures
 from ia2_eval.leaderboard.groups import Group, group_records
 from ia2_eval.leaderboard.learning_rate import chosen_learning_rates, headline_selection
 from ia2_eval.leaderboard.read import read_run
 from ia2_eval.leaderboard.render import to_markdown
 from ia2_eval.leaderboard.style import method_title
-from ia2_eval.leaderboard.table import Table, tables
-
-
-@dataclass(frozen=True)
-class Leaderboard:
-    """What a build made."""
-
-    rows: tuple[Row, ...]
-    tables: tuple[Table, ...]
-    faults: tuple[str, ...]  # files that could not be used; the command exits non-zero where there is one
-    failed: tuple[str, ...]  # failed cells, each with the last line of its error
-    notes: tuple[str, ...]  # cells that have not been run, or were left out
-    data: tuple[str, ...]  # how the data differ from the published ones
-    missing_cells: int  # expected cells that have not finished well
-    paths: tuple[Path, ...]  # files written
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether cells are missing; the command exits non-zero then, too."""
-        return self.missing_cells > 0
-
-    def remarks(self) -> list[tuple[str, tuple[str, ...]]]:
-        """What the reader must know beside the tables, by heading; headings without lines are left out."""
-        found = [
-            ("Faulty files", self.faults),
-            ("Failed cells", self.failed),
-            ("Notes", self.notes),
-            ("Data", self.data),
-        ]
-        return [(heading, lines) for heading, lines in found if lines]
+from ia2_eval.leaderboard.table import tables
 
 
 def build(run_directory: Path, out: Path | None = None) -> Leaderboard:

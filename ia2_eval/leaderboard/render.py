@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -11,11 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.table import KEYS, Pair, Table
-
-if TYPE_CHECKING:
-    from ia2_eval.leaderboard.build import Leaderboard
-
 
 UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from synthetic_run import make_record
 
 from ia2_eval.leaderboard.aggregate import aggregate
-from ia2_eval.leaderboard.build import Leaderboard
+from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.groups import group_records
 from ia2_eval.leaderboard.render import print_leaderboard, to_markdown
 from ia2_eval.leaderboard.table import tables
