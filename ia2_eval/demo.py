@@ -64,7 +64,7 @@ def lessons(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
         f"In context: {shown(ARITHMETIC, 'acc', 'no_icl', 'icl')} right in arithmetic, in a format that the model was "
         f"never trained on; without demonstrations {unparsed} of the answers are in other formats.",
         f"Four examples, trained on instead of shown: {shown(ARITHMETIC, 'acc', *trained)}; {difference(ARITHMETIC)} "
-        f"({sft.seeds} seeds, {sft.n} test examples each).",
+        f"({sft.seeds} seeds, {sft.n} test examples each; ±: half a 95 % interval).",
         f"Eight examples, a fifth of the labels wrong: {shown(NOISY, 'acc', 'icl', *trained)}; {difference(NOISY)}. "
         f"ECE: {shown(NOISY, 'ece', 'icl', *trained)}.",
         f"Eight examples, all labels right: {shown(CLEAN, 'acc', 'icl', *trained)}; {difference(CLEAN)}. "

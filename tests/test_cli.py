@@ -87,7 +87,7 @@ def test_unknown_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     (tmp_path / "dmo").mkdir()
     assert call("run", "dmo", "--out", "out", monkeypatch=monkeypatch) == 2
     said = capsys.readouterr().err
-    assert "there is no recipe 'dmo'" in said and "quickstart" in said
+    assert "there is no recipe 'dmo'" in said and "Did you mean 'demo'?" in said
 
 
 def test_a_shipped_recipe_by_name_beside_a_folder_of_that_name(

@@ -102,7 +102,7 @@ def test_the_lines_hold_the_measured_figures() -> None:
         "SFT 13 ± 3 %, IA2 14 ± 3 %, IA2 → SFT 15 ± 3 %; IA2 → SFT minus SFT, by seed: +2.0 points (-3.0 to +7.0)"
         in lines[1]
     )
-    assert "(5 seeds, 200 test examples each)" in lines[1]
+    assert "(5 seeds, 200 test examples each; " in lines[1]
     assert "ECE: ICL 0.22 ± 0.03, SFT 0.23 ± 0.03" in lines[2]
     assert "SFT 33 ± 3 %" in lines[3]
     assert "Not claimed" in lines[4]

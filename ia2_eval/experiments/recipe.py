@@ -115,6 +115,8 @@ def _describe(fault: Any) -> str:
         model = parts.get(str(fault["loc"][0]), Recipe) if len(fault["loc"]) > 1 else Recipe
         key = str(fault["loc"][-1])
         return f"{place}: unknown key.{did_you_mean(key, model.model_fields)}"
-    return (
-        f"{place}: {fault['msg']} (found {fault['input']!r})" if fault["type"] != "missing" else f"{place}: is missing"
-    )
+    if fault["type"] == "missing":
+        return f"{place}: is missing"
+    if fault["type"] == "tuple_type":
+        return f"{place}: must be a list, such as [{fault['input']!r}] (found {fault['input']!r})"
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')} (found {fault['input']!r})"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ia2_eval.errors import UserError
+from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.plan import load_data, plan
 from ia2_eval.experiments.recipe import Recipe, load_recipe
 from ia2_eval.experiments.run import run
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.watch import print_data_notes, print_plan, watch
-from ia2_eval.lm.base_model import Base, locate
+from ia2_eval.lm.base_model import Base, locate, require_device
 from ia2_eval.shipped import RECIPES_DIRECTORY
 
 INTERRUPTED = 130
@@ -52,6 +52,8 @@ def run_recipe(
     recipe = overrides.apply(load_recipe(find_recipe(path)))
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a directory")
+    if settings.device is not None and not dry_run:
+        require_device(settings.device)
     files = locate(recipe.base, weights=not dry_run)
     data = load_data(recipe, settings.data_dir)
     cells = plan(recipe, files.base, data)
@@ -76,6 +78,7 @@ def run_recipe(
             f"interrupted: {finished} of {len(cells)} cells are done; the same command continues", highlight=False
         )
         return INTERRUPTED
+    console.print(f"{len(records)} cells in {out}; the table: ia2-eval leaderboard build {out}", highlight=False)
     failed = sum(record.status == "failed" for record in records)
     if failed:
         console.print(
@@ -100,5 +103,8 @@ def find_recipe(recipe: Path) -> Path:
     shipped = RECIPES_DIRECTORY / f"{recipe.name.removesuffix('.yaml')}.yaml"
     if recipe.parent == Path() and shipped.is_file():
         return shipped
-    names = ", ".join(sorted(path.stem for path in RECIPES_DIRECTORY.glob("*.yaml")))
-    raise UserError(f"there is no recipe {str(recipe)!r}; shipped recipes: {names}")
+    names = sorted(path.stem for path in RECIPES_DIRECTORY.glob("*.yaml"))
+    raise UserError(
+        f"there is no recipe {str(recipe)!r}: no such file, and no shipped recipe of that name."
+        f"{did_you_mean(recipe.stem, names)}"
+    )

@@ -84,7 +84,8 @@ def reliability_figure(
                 diagram.tick_params(labelleft=False)
         axes[2 * line, 0].set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")
         axes[2 * line + 1, 0].set_ylabel("samples")
-    figure.supxlabel("confidence (label-normalised); hatched: gap between accuracy and mean confidence", fontsize=10)
+    explained = "hatched: gap between accuracy and mean confidence; ECE of the samples of all seeds together"
+    figure.supxlabel(f"confidence (label-normalised); {explained}", fontsize=10)
     figure.suptitle(title, fontsize=10)
     return figure
 

@@ -20,7 +20,10 @@ UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
 def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
     """Prints tables, then what is missing, then the files, or the folder of figures."""
     for table in leaderboard.tables:
-        console.print(_fitting(table, console))
+        drawn = _fitting(table, console)
+        # Too narrow even so: longer lines are better than lost columns.
+        needed = Measurement.get(console, console.options.update(max_width=UNBOUNDED), drawn).minimum
+        console.print(drawn, width=max(console.width, needed), crop=False)
         for remark in table.caption:
             console.print(Text(remark, style="dim"))
         console.print()

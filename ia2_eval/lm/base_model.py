@@ -132,10 +132,7 @@ def load(files: BaseFiles, device: str | None = None) -> BaseModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     device = device or best_device()
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"cannot use the device {device!r}: {str(error).splitlines()[0]}") from error
+    require_device(device)
     tokenizer = AutoTokenizer.from_pretrained(files.directory)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -147,6 +144,20 @@ def load(files: BaseFiles, device: str | None = None) -> BaseModel:
         bos_token_id=prescribed.bos_token_id, eos_token_id=prescribed.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     return BaseModel(model.eval().requires_grad_(False), tokenizer)
+
+
+def require_device(device: str) -> None:
+    """
+    Raises:
+        UserError: there is no such device.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:100]
+        raise UserError(f"cannot use the device {device!r}: give cuda, mps or cpu ({reason})") from error
 
 
 def best_device() -> str:

@@ -42,6 +42,7 @@ class Adapted:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory, prefix=".partial-") as partial:
             self.model.save_pretrained(partial, save_embedding_layers=False)
+            (Path(partial) / "README.md").unlink(missing_ok=True)  # PEFT's model card is a form that nobody filled in
             files = sorted(Path(partial).iterdir(), key=lambda file: file.name == "adapter_config.json")
             for file in files:
                 file.replace(directory / file.name)
