@@ -70,7 +70,7 @@ def lessons(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
         f"Eight examples, all labels right: {shown(CLEAN, 'acc', 'icl', *trained)}; {difference(CLEAN)}. "
         f"ECE: {shown(CLEAN, 'ece', 'icl', *trained)}.",
         "Not claimed: that a model of 0.8 M parameters on synthetic text reproduces the papers. It shows the methods "
-        "at work, where they help and where they do not; for evidence, run a recipe on a real model.",
+        "at work, on sets chosen to show both sides; for evidence, run a recipe on a real model.",
     ]
 
 
