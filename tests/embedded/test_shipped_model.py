@@ -95,7 +95,7 @@ def test_the_held_out_arithmetic_format_is_learnt_from_demonstrations(
     correct = ANSWER_FORMATS["hash_line"].correct
     assert np.mean([correct(a, q.answer, "strict") for a, q in zip(with_four, queries, strict=True)]) > 0.9
     # The parser also takes ` 7 and 2 leaves 5 #### 5`, which the model writes now and then of its own accord.
-    assert np.mean([correct(a, q.answer, "strict") for a, q in zip(without, queries, strict=True)]) < 0.5
+    assert np.mean([correct(a, q.answer, "strict") for a, q in zip(without, queries, strict=True)]) < 0.3
 
 
 def test_any_text_goes_through(shipped_model: PreTrainedModel, shipped_tokenizer: PreTrainedTokenizerFast) -> None:
