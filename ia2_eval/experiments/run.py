@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ia2_eval.experiments.adapt_cell import CellTrainer
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.evaluate import Evaluator
+from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.provenance import provenance, reset_peak_memory
 from ia2_eval.experiments.record import Evaluation, Record, Training
 from ia2_eval.experiments.settings import Settings
@@ -48,12 +49,16 @@ def run(cells: list[Cell], files: BaseFiles, store: Store, settings: Settings, p
         trainer = CellTrainer(store, base, settings)
         evaluator = Evaluator(store, base.tokenizer, settings)
         try:
-            for cell in missing:
-                progress.cell_started(cell)
-                record = _run_cell(cell, base, trainer, evaluator, progress)
-                store.write_record(record)
-                records[cell.key] = record
-                progress.cell_finished(record)
+            with remembered() as interruption:
+                for cell in missing:
+                    progress.cell_started(cell)
+                    record = _run_cell(cell, base, trainer, evaluator, progress)
+                    if record.status == "failed":
+                        interruption.check()  # it may have failed because of Ctrl-C
+                    store.write_record(record)
+                    records[cell.key] = record
+                    progress.cell_finished(record)
+                    interruption.check()
         finally:
             store.clear_targets()
     return [records[cell.key] for cell in cells]

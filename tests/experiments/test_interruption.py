@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.experiments.record import Record
 from tests.conftest import heed_interrupts
 from tests.experiments.small_runs import results, small_recipe, small_run
@@ -75,3 +77,29 @@ def test_a_run_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     assert results(finished.records) == results(undisturbed.records)
     left = {path.name for path in out.rglob("*")}
     assert not [name for name in left if name.endswith((".tmp", ".damaged"))]
+
+
+@pytest.mark.parametrize("becomes", [RuntimeError, None], ids=["an error", "nothing"])
+def test_an_interrupt_that_a_library_swallows_still_ends_the_run(
+    becomes: type[Exception] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = Evaluator.evaluate
+
+    def interrupted(evaluator: Evaluator, *arguments: Any) -> Any:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(PATIENCE)
+        except KeyboardInterrupt:
+            if becomes:
+                raise becomes("as a library puts it") from None
+        return evaluate(evaluator, *arguments)
+
+    monkeypatch.setattr(Evaluator, "evaluate", interrupted)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            small_run(RECIPE, tmp_path)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert len(records(tmp_path)) == (0 if becomes else 1)

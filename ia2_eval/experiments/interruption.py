@@ -1,0 +1,47 @@
+"""Ctrl-C, remembered until the run can act on it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interruption:
+    """Whether Ctrl-C was pressed.
+
+    A KeyboardInterrupt that is raised inside a library's callback may be swallowed there, or come out as an error of
+    the library's own: the cell would go on, or count as failed, and the run with it.
+    """
+
+    pressed = False
+
+    def check(self) -> None:
+        """
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, however little is left of the exception that it gave rise to.
+        """
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def remembered() -> Iterator[Interruption]:
+    """Remember Ctrl-C within the context, besides raising KeyboardInterrupt as ever."""
+    interruption = Interruption()
+    usual = signal.getsignal(signal.SIGINT)
+    if not callable(usual) or threading.current_thread() is not threading.main_thread():
+        yield interruption  # interrupts are ignored, or are another thread's
+        return
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        interruption.pressed = True
+        usual(number, frame)
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, usual)
