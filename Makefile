@@ -5,8 +5,10 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1
 
 DEMO_OUT ?= runs/demo
+# Local benchmark data for `make bench`; without it, benchmarks that come with the package are measured on.
+DATA_DIR ?= $(IA2_DATA_DIR)
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test bench lint format clean
 
 install: .venv/installed
 
@@ -21,6 +23,10 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+bench: .venv/installed
+	$(OFFLINE) $(BIN)/python bench/collect_targets.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(OFFLINE) $(BIN)/python bench/many_adapters.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 lint: .venv/installed
 	$(BIN)/ruff check .

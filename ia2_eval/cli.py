@@ -27,12 +27,14 @@ embedded_app = typer.Typer(help="The small model that ships with this package.",
 app.add_typer(data_app, name="data")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(embedded_app, name="embedded")
+analyze_app = typer.Typer(help="What training did to the model, from the adapters of a run.", no_args_is_help=True)
+app.add_typer(analyze_app, name="analyze")
 
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Local data: a folder per data set with JSON lines. Default: IA2_DATA_DIR, else the hub."),
 ]
-Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu. Default: the best one present.")]
+Device = Annotated[str | None, typer.Option(help="cuda, mps, cpu, or auto for all GPUs together. Default: the best one present.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Requests per forward pass in evaluations.")]
 
 
@@ -54,7 +56,14 @@ def run(
     batch_size: BatchSize = 32,
     micro_batch_size: Annotated[int | None, typer.Option(min=1, help="Examples per forward pass in training.")] = None,
     activations_on_disk: Annotated[
-        bool, typer.Option("--activations-on-disk", help="Keep the teacher's activations in files, not in memory.")
+        bool, typer.Option("--activations-on-disk", help="Read the teacher's activations from files at every use.")
+    ] = False,
+    targets_dir: Annotated[
+        Path | None, typer.Option(help="Keep what the teacher gave here, for other runs too. Default: with the run.")
+    ] = None,
+    adapters_per_pass: Annotated[int, typer.Option(min=1, help="LoRA adapters trained together; 1: one by one.")] = 15,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Train in less memory and more time.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
 ) -> None:
@@ -62,7 +71,16 @@ def run(
     from ia2_eval.experiments.session import Overrides, run_recipe
     from ia2_eval.experiments.settings import Settings
 
-    settings = Settings(data_dir, device, batch_size, micro_batch_size, activations_on_disk)
+    settings = Settings(
+        data_dir=data_dir,
+        device=device,
+        batch_size=batch_size,
+        micro_batch_size=micro_batch_size,
+        activations_on_disk=activations_on_disk,
+        targets_dir=targets_dir,
+        adapters_per_pass=adapters_per_pass,
+        gradient_checkpointing=gradient_checkpointing,
+    )
     console = Console(stderr=not dry_run)
     raise typer.Exit(run_recipe(recipe, out, Overrides(base, limit), settings, console, dry_run))
 
@@ -111,6 +129,44 @@ def leaderboard_build(
     board = build(directory, out)
     print_leaderboard(board, Console())
     raise typer.Exit(1 if board.faults or board.failed or board.incomplete else 0)
+
+
+@analyze_app.command("similarity")
+def analyze_similarity(
+    directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write. Default: `analysis` in the directory.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Evaluation examples, the first ones.")] = 100,
+    teacher_forced: Annotated[
+        bool, typer.Option("--teacher-forced", help="Adapted models read the teacher's response: default under strict.")
+    ] = False,
+    free_running: Annotated[
+        bool, typer.Option("--free-running", help="They read their own response: default under paper.")
+    ] = False,
+    ood: Annotated[bool, typer.Option("--ood", help="Out-of-distribution evaluation sets too.")] = False,
+    base: Annotated[str | None, typer.Option(help="Where the base model is now, if it was moved.")] = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    batch_size: BatchSize = 32,
+) -> None:
+    """How close the activations of adapted models come to those of in-context learning: CSV, plots and a table."""
+    from ia2_eval.analyses.commands import analyze_similarity
+    from ia2_eval.analyses.similarity import SimilaritySettings
+    from ia2_eval.analyses.similarity_rows import MODES
+
+    modes = tuple(name for name, chosen in zip(MODES, (teacher_forced, free_running), strict=True) if chosen)
+    settings = SimilaritySettings(limit, modes, ood, base, data_dir, device, batch_size)
+    raise typer.Exit(analyze_similarity(directory, out, settings, Console(), Console(stderr=True)))
+
+
+@analyze_app.command("overlap")
+def analyze_overlap(
+    directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write. Default: `analysis` in the directory.")] = None,
+) -> None:
+    """How much the subspaces overlap that LoRA adapters of different methods write to: CSV, plot and a table."""
+    from ia2_eval.analyses.commands import analyze_overlap
+
+    raise typer.Exit(analyze_overlap(directory, out, Console()))
 
 
 @embedded_app.command("path")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ia2_eval.experiments.cell import Method
+from ia2_eval.experiments.method_options import Method
 from ia2_eval.experiments.record import Record
 from ia2_eval.experiments.session import Overrides, run_recipe
 from ia2_eval.experiments.settings import Settings

@@ -3,6 +3,7 @@
 from ia2_eval.benchmarks.benchmark import Benchmark, BenchmarkData, Example
 from ia2_eval.benchmarks.check import Facts, data_faults, describe
 from ia2_eval.benchmarks.load import load_benchmark
+from ia2_eval.benchmarks.low_data import UnlabelledQuery, draw_low_data
 from ia2_eval.benchmarks.registry import BENCHMARKS, get_benchmark
 from ia2_eval.benchmarks.training_set import (
     TrainingSet,
@@ -18,8 +19,10 @@ __all__ = [
     "Example",
     "Facts",
     "TrainingSet",
+    "UnlabelledQuery",
     "data_faults",
     "describe",
+    "draw_low_data",
     "draw_training_set",
     "get_benchmark",
     "load_benchmark",

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
 
 from pydantic import Field
 
-from ia2_eval.frozen import Frozen
+from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
+from ia2_eval.experiments.method_options import MethodVariant
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
 
-Method = str
-"""`no_icl`, `icl`, or the name of a method of `ia2_training.METHODS`."""
 
-UNTRAINED: tuple[Method, ...] = ("no_icl", "icl")
-
-
-class Lora(Frozen):
-    """LoRA (arXiv 2106.09685), as in section 4 of the IA2 paper by default."""
-
-    type: Literal["lora"] = "lora"
-    r: int = Field(default=8, ge=1)
-    alpha: int = Field(default=8, ge=1)
-    modules: tuple[str, ...] = Field(default=("q_proj", "k_proj", "o_proj"), min_length=1)
-
-    @property
-    def label(self) -> str:
-        names = [module.removesuffix("_proj") for module in self.modules]
-        return f"lora_r{self.r}_a{self.alpha}_" + ("" if all(len(name) == 1 for name in names) else "-").join(names)
-
-
-class Cell(Frozen):
+class Cell(MethodVariant):
     """Frozen specification of one unit of work.
 
     Everything that can change the result is in it and nothing else is, so that its key names the result.
@@ -44,8 +25,7 @@ class Cell(Frozen):
     source: str = Field(description="benchmark that demonstrations and training examples come from")
     n: int | None = Field(default=None, description="size N of the training set D_T(N, seed)")
     seed: int | None = Field(default=None, description="draw of D_T, adapter initialisation, example order")
-    method: Method
-    adapter: Lora | None = None
+    adapter: AdapterSpec | None = None
     learning_rate: float | None = None
     epochs: int | None = None
     batch_size: int | None = Field(default=None, description="training examples per optimiser step")
@@ -69,8 +49,21 @@ class Cell(Frozen):
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
-    def trained(self) -> bool:
-        return self.method not in UNTRAINED
+    def variant(self) -> str:
+        """What sets the method apart from its plain form, such as `icl_outputs`, `w=0.1` or `top 20`; "" for that form.
+
+        Cells of different variants are different entries of a table. Under `paper` the weight w is none: as published,
+        it is chosen together with the learning rate.
+        """
+        parts = [
+            self.labels or "",
+            "" if self.sft_weight is None or self.protocol == "paper" else f"w={self.sft_weight:g}",
+            "" if self.top_k is None else f"top {self.top_k}",
+            self.alignment.label if self.alignment else "",
+            self.low_data.label if self.low_data else "",
+            "" if self.demonstration_orders is None else f"{self.demonstration_orders} orders",
+        ]
+        return ", ".join(filter(None, parts))
 
     @property
     def label(self) -> str:
@@ -79,6 +72,12 @@ class Cell(Frozen):
         if self.n is not None:
             parts.append(f"N={self.n} seed {self.seed}")
         parts.append(self.method)
+        if self.variant:
+            parts.append(f"({self.variant})")
+        if self.adapter is not None and self.adapter != Lora():
+            parts.append(self.adapter.label)
+        if self.sft_weight is not None and self.protocol == "paper":
+            parts.append(f"w {self.sft_weight:g}")
         if self.learning_rate is not None:
             parts.append(f"lr {self.learning_rate:g}")
         return " ".join(parts)

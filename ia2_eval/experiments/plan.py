@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from ia2_eval.benchmarks import (
-    Benchmark,
     BenchmarkData,
+    draw_low_data,
     draw_training_set,
     get_benchmark,
     load_benchmark,
     per_query_demonstrations,
 )
 from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.experiments.cell import UNTRAINED, Cell, Method
+from ia2_eval.experiments.adapter_specs import AdapterSpec
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.method_options import MethodVariant
 from ia2_eval.experiments.recipe import Recipe, Source
 from ia2_eval.lm.base_model import Base
 
@@ -23,18 +27,20 @@ from ia2_eval.lm.base_model import Base
 def plan(recipe: Recipe, base: Base, data: dict[str, BenchmarkData]) -> list[Cell]:
     """Every cell of a recipe, in the order in which they are best run.
 
-    Cells of one training set stand together, so that what the teacher did is collected once for all of them, and `ia2`
-    stands before `ia2_sft`, which starts from its adapter.
+    Cells of one size of the training set stand together, so that what the teacher did is collected once for all of
+    them. Among these, cells that differ in seed and learning rate only follow each other, for they can be trained
+    together, and `ia2` stands before `ia2_sft`, which starts from its adapters.
 
     Args:
         base: the recipe's base with its fingerprint.
         data: what `load_data` gave for the recipe.
 
     Raises:
-        UserError: a benchmark that no training set is drawn from, a pool too small for an N, or no learning rate.
+        UserError: a benchmark that no training set is drawn from, a pool too small for an N or for the queries of
+            `low_data`, or no learning rate.
     """
-    trained = [method for method in recipe.methods if method not in UNTRAINED]
-    if trained and not recipe.learning_rates:
+    trained = [variant.method for variant in recipe.variants if variant.trained]
+    if trained and not recipe.grid:
         raise UserError(f"the recipe {recipe.name!r} trains ({', '.join(trained)}) but lists no learning_rates")
     cells = [cell for source in recipe.benchmarks for cell in _source_cells(recipe, base, source, data)]
     return list({cell.key: cell for cell in cells}.values())
@@ -60,12 +66,10 @@ def _evals(source: Source) -> tuple[str, ...]:
 
 
 def _source_cells(recipe: Recipe, base: Base, source: Source, data: dict[str, BenchmarkData]) -> Iterator[Cell]:
-    from ia2_training import METHODS
-
     benchmark = get_benchmark(source.source)
     evals = _evals(source)
     fingerprints = "".join(data[name].fingerprint for name in (benchmark.name, *evals))
-    untrained = Cell(
+    no_icl = Cell(
         base=base,
         source=benchmark.name,
         method="no_icl",
@@ -74,35 +78,46 @@ def _source_cells(recipe: Recipe, base: Base, source: Source, data: dict[str, Be
         limit=recipe.limit,
         data=hashlib.sha256(fingerprints.encode()).hexdigest(),
     )
-    if "no_icl" in recipe.methods:
-        yield untrained
+    methods = [variant.method for variant in recipe.variants]
+    if "no_icl" in methods:
+        yield no_icl
     for n in source.n:
-        for seed in recipe.seeds:
-            _refuse_too_large(n, seed, data[benchmark.name], recipe)
-            drawn = untrained.model_copy(update={"n": n, "seed": seed})
-            if "icl" in recipe.methods:
-                yield drawn.model_copy(update={"method": "icl"})
-            for learning_rate in recipe.learning_rates:
-                for method in METHODS:
-                    if method in recipe.methods:
-                        yield _trained(recipe, drawn, method, learning_rate, benchmark)
-
-
-def _refuse_too_large(n: int, seed: int, data: BenchmarkData, recipe: Recipe) -> None:
-    """Draws what the cells will draw, so that an N that the pool cannot give is refused before anything runs."""
-    training_set = draw_training_set(data, n, seed)
-    if recipe.protocol == "paper" and "icl" in recipe.methods:
-        per_query_demonstrations(data, training_set, count=1)
-
-
-def _trained(recipe: Recipe, drawn: Cell, method: Method, learning_rate: float, benchmark: Benchmark) -> Cell:
-    return drawn.model_copy(
-        update={
-            "method": method,
-            "adapter": recipe.adapter,
-            "learning_rate": learning_rate,
+        drawn = [no_icl.model_copy(update={"n": n, "seed": seed}) for seed in recipe.seeds]
+        for cell in drawn:
+            _refuse_too_large(n, cell.seed, data[benchmark.name], recipe)
+        if "icl" in methods:
+            yield from (cell.model_copy(update={"method": "icl"}) for cell in drawn)
+        training = {
             "epochs": recipe.epochs,
             "batch_size": recipe.batch_size,
             "target_tokens": min(recipe.target_tokens, benchmark.max_new_tokens),
         }
-    )
+        for adapter, rates in _by_adapter(recipe):
+            for variant in _in_order_of_training(recipe.variants):
+                for cell in drawn:
+                    for rate in rates:
+                        settings = dict(variant) | {"adapter": adapter, "learning_rate": rate} | training
+                        yield cell.model_copy(update=settings)
+
+
+def _by_adapter(recipe: Recipe) -> list[tuple[AdapterSpec, list[float]]]:
+    return [(adapter, [rate for _, rate in same]) for adapter, same in groupby(recipe.grid, key=itemgetter(0))]
+
+
+def _in_order_of_training(variants: tuple[MethodVariant, ...]) -> list[MethodVariant]:
+    """The trained ones, in the order of METHODS: a method stands there after the one that it continues."""
+    from ia2_training import METHODS
+
+    order = list(METHODS)
+    return sorted((v for v in variants if v.trained), key=lambda variant: order.index(variant.method))
+
+
+def _refuse_too_large(n: int, seed: int | None, data: BenchmarkData, recipe: Recipe) -> None:
+    """Draws what the cells will draw, so that an N that the pool cannot give is refused before anything runs."""
+    assert seed is not None
+    training_set = draw_training_set(data, n, seed)
+    if recipe.protocol == "paper" and any(variant.method == "icl" for variant in recipe.variants):
+        per_query_demonstrations(data, training_set, count=1)
+    for variant in recipe.variants:
+        if variant.low_data:
+            draw_low_data(data, training_set, variant.low_data.unlabelled, orders=1)

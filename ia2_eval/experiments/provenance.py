@@ -14,8 +14,14 @@ from ia2_eval.experiments.record import Provenance
 PACKAGES = ("ia2-eval", "lm_eval", "torch", "transformers", "peft", "accelerate", "datasets", "netcal", "numpy")
 
 
-def provenance(device: str, wall_seconds: float) -> Provenance:
-    """Provenance of a cell that has just ended on `device`."""
+def provenance(device: str, wall_seconds: float, earlier_peak: int | None = None) -> Provenance:
+    """Provenance of a cell that has just ended on `device`.
+
+    Args:
+        device: of the model.
+        wall_seconds: what the cell took.
+        earlier_peak: peak memory in bytes of a part of the work that was done before.
+    """
     commit, dirty = git_state()
     return Provenance(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -24,7 +30,7 @@ def provenance(device: str, wall_seconds: float) -> Provenance:
         git_dirty=dirty,
         device=device,
         wall_seconds=round(wall_seconds, 3),
-        peak_memory_bytes=peak_memory(device),
+        peak_memory_bytes=max(filter(None, (peak_memory(device), earlier_peak)), default=None),
     )
 
 

@@ -6,10 +6,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.experiments.cell import UNTRAINED, Lora, Method
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
+from ia2_eval.experiments.method_entry import MethodEntry
+from ia2_eval.experiments.method_options import AlignmentSpec, LowData, MethodVariant
+from ia2_eval.experiments.recipe_faults import describe_fault
 from ia2_eval.frozen import Frozen
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
@@ -32,15 +44,6 @@ NotEmpty = AfterValidator(_not_empty)
 NoRepeats = AfterValidator(_no_repeats)
 
 
-def _known_method(method: Method) -> Method:
-    from ia2_training import METHODS
-
-    known = (*UNTRAINED, *METHODS)
-    if method not in known:
-        raise ValueError(f"there is no such method.{did_you_mean(method, known)}")
-    return method
-
-
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -61,8 +64,27 @@ class Source(Frozen):
         return (value,) if isinstance(value, int) else value
 
 
+class AdapterChoice(Frozen):
+    """A kind of adapter and the learning rates that it is trained with; in a recipe both stand in one mapping."""
+
+    adapter: AdapterSpec
+    learning_rates: Annotated[tuple[LearningRate, ...], NotEmpty, NoRepeats]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_mapping(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        rates = {name: value[name] for name in ("learning_rates",) if name in value}
+        return {"adapter": {name: part for name, part in value.items() if name not in rates}, **rates}
+
+    @model_serializer
+    def _as_read(self) -> dict[str, Any]:
+        return {**self.adapter.model_dump(mode="json"), "learning_rates": list(self.learning_rates)}
+
+
 class Recipe(Frozen):
-    """A grid of cells: base x (benchmark, N) x seed x method x learning rate."""
+    """A grid of cells: base x (benchmark, N) x seed x method x adapter x learning rate."""
 
     name: str
     base: Base
@@ -71,9 +93,10 @@ class Recipe(Frozen):
     seeds: Annotated[tuple[Seed, ...], NotEmpty, NoRepeats] = Field(
         description="one draw of D_T, initialisation and order of examples each"
     )
-    methods: Annotated[tuple[Annotated[Method, AfterValidator(_known_method)], ...], NotEmpty, NoRepeats]
+    methods: Annotated[tuple[MethodEntry, ...], NotEmpty]
     learning_rates: Annotated[tuple[LearningRate, ...], NoRepeats] = ()
-    adapter: Lora = Lora()
+    adapter: AdapterSpec | None = Field(default=None, description="LoRA as in the IA2 paper when left out")
+    adapters: tuple[AdapterChoice, ...] = Field(default=(), description="instead of `adapter` and `learning_rates`")
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=4, ge=1, description="training examples per optimiser step")
     target_tokens: int = Field(
@@ -85,6 +108,47 @@ class Recipe(Frozen):
     @classmethod
     def _model_alone(cls, value: Any) -> Any:
         return {"model": value} if isinstance(value, str) else value
+
+    @field_validator("methods")
+    @classmethod
+    def _no_method_twice(cls, entries: tuple[MethodEntry, ...]) -> tuple[MethodEntry, ...]:
+        variants = [variant for entry in entries for variant in entry.variants]
+        for i, variant in enumerate(variants):
+            if variant in variants[:i]:
+                raise ValueError(f"holds a value twice: {variant.model_dump(mode='json', exclude_none=True)}")
+        return entries
+
+    @field_validator("adapters")
+    @classmethod
+    def _adapters_alone(cls, choices: tuple[AdapterChoice, ...], read: ValidationInfo) -> tuple[AdapterChoice, ...]:
+        given = [name for name in ("adapter", "learning_rates") if read.data.get(name)]
+        if choices and given:
+            raise ValueError(f"stands instead of {' and '.join(given)}: each adapter has its own learning_rates")
+        _no_repeats(tuple(choice.adapter for choice in choices))
+        return choices
+
+    @property
+    def variants(self) -> tuple[MethodVariant, ...]:
+        """The methods with their options."""
+        return tuple(variant for entry in self.methods for variant in entry.variants)
+
+    @property
+    def grid(self) -> tuple[tuple[AdapterSpec, LearningRate], ...]:
+        """What every trained method is trained with."""
+        if not self.adapters:
+            return tuple((self.adapter or Lora(), rate) for rate in self.learning_rates)
+        return tuple((choice.adapter, rate) for choice in self.adapters for rate in choice.learning_rates)
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "": Recipe,
+    "base": Base,
+    "benchmarks": Source,
+    "methods": MethodEntry,
+    "alignment": AlignmentSpec,
+    "low_data": LowData,
+}
+"""What the keys of a recipe hold."""
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -104,19 +168,5 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  {_describe(fault)}" for fault in error.errors())
+        faults = "\n".join(f"  {describe_fault(fault, MODELS)}" for fault in error.errors())
         raise UserError(f"{path} has {error.error_count()} fault(s):\n{faults}") from None
-
-
-def _describe(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        parts: dict[str, type[Frozen]] = {"base": Base, "benchmarks": Source, "adapter": Lora}
-        model = parts.get(str(fault["loc"][0]), Recipe) if len(fault["loc"]) > 1 else Recipe
-        key = str(fault["loc"][-1])
-        return f"{place}: unknown key.{did_you_mean(key, model.model_fields)}"
-    if fault["type"] == "missing":
-        return f"{place}: is missing"
-    if fault["type"] == "tuple_type":
-        return f"{place}: must be a list, such as [{fault['input']!r}] (found {fault['input']!r})"
-    return f"{place}: {fault['msg'].removeprefix('Value error, ')} (found {fault['input']!r})"

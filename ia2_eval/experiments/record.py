@@ -27,7 +27,7 @@ class Evaluation(Frozen):
 
 
 class TrainingPhase(Frozen):
-    """One optimisation phase: alignment, or cross-entropy."""
+    """One optimisation phase, such as alignment or cross-entropy."""
 
     loss: str
     steps: int = Field(description="optimiser steps taken")
@@ -39,14 +39,27 @@ class TrainingPhase(Frozen):
 
 class Training(Frozen):
     phases: tuple[TrainingPhase, ...]
-    extra_labels: int = Field(description="labelled dev examples used for stopping, beyond the N of D_T")
+    extra_labels: int = Field(
+        description="labelled dev examples beyond the N of D_T that decided when to stop; 0 where no phase reads labels"
+    )
     trainable_parameters: int
-    adapter: str = Field(description="PEFT directory, relative to the run's directory")
+    adapter: str = Field(
+        description="PEFT directory, after full fine-tuning a checkpoint, relative to the run's directory"
+    )
 
     @property
     def dev_loss(self) -> float | None:
         """Dev loss of the last phase: what a learning rate is chosen by."""
         return self.phases[-1].dev_loss
+
+
+class StoredTraining(Frozen):
+    """`training.json` beside a trained adapter: its part of the record, and what the training took."""
+
+    training: Training
+    together: int = Field(description="adapters that were trained in the same pass")
+    seconds: float = Field(description="wall time of the pass, divided by its adapters")
+    peak_memory_bytes: int | None = Field(default=None, description="of the whole pass; None where it is not known")
 
 
 class Provenance(Frozen):
@@ -55,7 +68,9 @@ class Provenance(Frozen):
     git_commit: str | None = None
     git_dirty: bool | None = None
     device: str
-    wall_seconds: float
+    wall_seconds: float = Field(
+        description="training and evaluation; of a pass that trained several adapters, this one's equal share"
+    )
     peak_memory_bytes: int | None = Field(
         default=None, description="of the process up to the end of the cell; None where it is not known"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.recipe import Recipe
-from ia2_eval.experiments.record import Record, parse_record
+from ia2_eval.experiments.record import Record, StoredTraining, parse_record
+
+TRAINING = "training.json"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Store:
     """What the cells of a run left behind.
 
     `records/<key>.json` holds the record of a cell, `samples/<key>/<eval>.jsonl` its per-example rows,
-    `adapters/<key>/` its adapter in PEFT's format. The record is written last, so a cell with a record is complete.
+    `adapters/<key>/` its adapter in PEFT's format with `training.json`. The record is written last, so a cell with a
+    record is complete; one with an adapter only has been trained and not evaluated.
     """
 
     directory: Path
@@ -39,7 +42,7 @@ class Store:
 
     @property
     def targets_path(self) -> Path:
-        """Where the teacher's activations of the present training set are kept, if not in memory."""
+        """Where the teacher's targets are kept while the run is not complete."""
         return self.directory / "targets"
 
     def clear_targets(self) -> None:
@@ -65,8 +68,23 @@ class Store:
                 on_damaged(aside, str(error).splitlines()[0])
             return None
 
-    def has_adapter(self, key: str) -> bool:
-        return (self.adapter_path(key) / "adapter_config.json").is_file()
+    def training(self, key: str, on_damaged: Callable[[Path, str], None] | None = None) -> StoredTraining | None:
+        """What is known of the training of a cell; None where there is no adapter, or one that cannot be used.
+
+        With `on_damaged` such an adapter is set aside as `<key>.damaged` and reported; without, it is left alone.
+        """
+        adapter = self.adapter_path(key)
+        try:
+            return StoredTraining.model_validate_json((adapter / TRAINING).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            if on_damaged:
+                aside = adapter.with_name(f"{key}.damaged")
+                shutil.rmtree(aside, ignore_errors=True)
+                adapter.replace(aside)
+                on_damaged(aside, f"{TRAINING}: {str(error).splitlines()[0]}")
+            return None
 
     def done(self, cell: Cell, on_damaged: Callable[[Path, str], None] | None = None) -> Record | None:
         """The record of a cell that has finished well; None when it must be run (again)."""
@@ -82,19 +100,39 @@ class Store:
         write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
         return self.relative(path)
 
-    def write_adapter(self, key: str, save: Callable[[Path], None]) -> str:
-        """Let `save` write an adapter into a new folder, then put it in place; gives its path within the run."""
-        path = self.adapter_path(key)
-        temporary = path.with_name(f"{key}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    def write_adapters(self, write: Mapping[str, Callable[[Path], None]]) -> None:
+        """Let each function write the adapter of a key into a new folder, then put all of them in place.
+
+        Whatever happens, either all of them count or none: a run that begins calls `place_adapters`.
+        """
+        self.place_adapters()
         try:
-            save(temporary)
-            shutil.rmtree(path, ignore_errors=True)
-            temporary.replace(path)
+            for key, save in write.items():
+                (self._being_written / key).mkdir(parents=True)
+                save(self._being_written / key)
+            self._being_written.replace(self._written)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return self.relative(path)
+            shutil.rmtree(self._being_written, ignore_errors=True)
+        self.place_adapters()
+
+    def place_adapters(self) -> None:
+        """Put adapters in place that a run had written before it was killed; remove what it had half written."""
+        shutil.rmtree(self._being_written, ignore_errors=True)
+        if self._written.is_dir():
+            for adapter in self._written.iterdir():
+                place = self.adapter_path(adapter.name)
+                shutil.rmtree(place, ignore_errors=True)
+                place.parent.mkdir(exist_ok=True)
+                adapter.replace(place)
+            self._written.rmdir()
+
+    @property
+    def _being_written(self) -> Path:
+        return self.directory / "adapters.partial"
+
+    @property
+    def _written(self) -> Path:
+        return self.directory / "adapters.complete"
 
     def write_plan(self, cells: Iterable[Cell]) -> None:
         """Add cells to `plan.json`, which says what a complete run of this directory has: key -> cell, latest last.
@@ -116,5 +154,5 @@ class Store:
             write_atomically(path, content)
 
     def write_recipe(self, recipe: Recipe) -> None:
-        content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+        content = yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), sort_keys=False)
         write_atomically(self.directory / "recipe.yaml", content.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,8 @@ from rich.text import Text
 
 from ia2_eval.benchmarks import BenchmarkData
 from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.progress import Progress
 from ia2_eval.experiments.record import Record
-from ia2_eval.experiments.run import Progress
 
 if TYPE_CHECKING:
     from ia2_training import Check
@@ -28,21 +27,24 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def print_plan(cells: Sequence[Cell], done: int, console: Console) -> None:
-    """The cells of a plan, counted by benchmark and method."""
-    evaluated_on = Column("evaluated on", overflow="fold")
-    table = Table("source", "N", evaluated_on, "method", "learning rates", "seeds", "cells", box=None, pad_edge=False)
-    groups = Counter((cell.source, cell.n, cell.evals, cell.method) for cell in cells)
-    for (source, n, evals, method), count in groups.items():
-        members = [c for c in cells if (c.source, c.n, c.evals, c.method) == (source, n, evals, method)]
+    """The cells of a plan, counted by benchmark, method and adapter."""
+    headings = ("source", "N", Column("evaluated on", overflow="fold"), "method", "adapter", "learning rates", "seeds")
+    table = Table(*headings, "cells", box=None, pad_edge=False)
+    groups: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.source, cell.n, cell.evals, cell.method, cell.variant, cell.adapter), []).append(cell)
+    for members in groups.values():
+        cell = members[0]
         rates = sorted({c.learning_rate for c in members if c.learning_rate is not None})
         table.add_row(
-            source,
-            "-" if n is None else str(n),
-            ", ".join(evals),
-            method,
+            cell.source,
+            "-" if cell.n is None else str(cell.n),
+            ", ".join(cell.evals),
+            cell.method + (f" ({cell.variant})" if cell.variant else ""),
+            cell.adapter.label if cell.adapter else "-",
             ", ".join(f"{rate:g}" for rate in rates) or "-",
-            "-" if members[0].seed is None else str(len({c.seed for c in members})),
-            str(count),
+            "-" if cell.seed is None else str(len({c.seed for c in members})),
+            str(len(members)),
         )
     console.print(table)
     adapters = sum(cell.trained for cell in cells)
@@ -74,9 +76,19 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
     ) as bar:
         task = bar.add_task("", total=total, completed=done, training="")
 
-        def cell_started(cell: Cell) -> None:
+        def training_started(cells: Sequence[Cell]) -> None:
             nonlocal last_line
             last_line = time.monotonic()
+            bar.update(task, description=_pass_label(cells), training="training")
+            if len(cells) > 1 and not console.is_terminal:
+                console.print(Text(f"training {_pass_label(cells)}"), soft_wrap=True)
+
+        def together_failed(cells: Sequence[Cell], error: Exception) -> None:
+            why = (str(error).strip().splitlines() or [""])[0]
+            said = f"training {_pass_label(cells)} failed ({type(error).__name__}: {why}); now one by one"
+            console.print(Text(said, style="yellow"), soft_wrap=True)
+
+        def cell_started(cell: Cell) -> None:
             bar.update(task, description=cell.label, training="")
 
         def training(check: Check) -> None:
@@ -96,9 +108,17 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
                 console.print(Text(f"[{counted}/{total}] {record.cell.label}: {_outcome(record)}"), soft_wrap=True)
 
         def damaged(path: Path, reason: str) -> None:
-            console.print(Text(f"set aside a damaged record as {path}: {reason}", style="yellow"), soft_wrap=True)
+            console.print(Text(f"set aside as damaged: {path}: {reason}", style="yellow"), soft_wrap=True)
 
-        yield Progress(cell_started, training, cell_finished, damaged)
+        yield Progress(training_started, training, together_failed, cell_started, cell_finished, damaged)
+
+
+def _pass_label(cells: Sequence[Cell]) -> str:
+    """Such as `sst2 N=4 seed 0 sft lr 0.001`, or `sst2 sft N=4: 15 adapters together`."""
+    if len(cells) == 1:
+        return cells[0].label
+    alike = cells[0].model_copy(update={"n": None, "seed": None, "learning_rate": None})
+    return f"{alike.label} N={cells[0].n}: {len(cells)} adapters together"
 
 
 def _outcome(record: Record) -> str:

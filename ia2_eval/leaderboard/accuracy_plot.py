@@ -7,7 +7,7 @@ from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
 from ia2_eval.leaderboard.aggregate import Row
-from ia2_eval.leaderboard.style import MethodStyle
+from ia2_eval.leaderboard.style import Column, MethodStyle
 from ia2_eval.leaderboard.table import eval_title
 
 if TYPE_CHECKING:
@@ -18,18 +18,19 @@ WIDEST = 0.7  # from the first to the last method at the same N, in doublings of
 PANELS_PER_LINE = 3
 
 
-def accuracy_figure(rows: Sequence[Row], styles: Mapping[str, MethodStyle], title: str) -> Figure:
-    """One panel per (source, eval), a line per method with 95 % intervals; `no_icl`, which has no N, is horizontal.
+def accuracy_figure(rows: Sequence[Row], styles: Mapping[Column, MethodStyle], title: str) -> Figure:
+    """One panel per (source, eval), a line per method and variant with 95 % intervals; `no_icl`, which has no N, is
+    horizontal.
 
     Args:
         rows: headline accuracy rows of one section, at least one.
-        styles: by method, in table order.
+        styles: of the columns, in table order.
         title: of the figure.
     """
     from matplotlib.figure import Figure
 
     pairs = list(dict.fromkeys((row.source, row.eval) for row in rows))
-    drawn = {method: style for method, style in styles.items() if any(row.method == method for row in rows)}
+    drawn = {column: style for column, style in styles.items() if any(row.column == column for row in rows)}
     lines = ceil(len(pairs) / PANELS_PER_LINE)
     columns = ceil(len(pairs) / lines)
     width = max(5.2, 3.6 * columns)
@@ -65,23 +66,23 @@ def _legend_columns(titles: Sequence[str], width: float) -> int:
     return len(titles) if sum(widths) <= width else max(1, int(width / max(widths)))
 
 
-def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[str, MethodStyle]) -> None:
+def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[Column, MethodStyle]) -> None:
     sizes = sorted({row.N for row in rows if row.N is not None})
-    with_size = [method for method in styles if method != "no_icl"]
+    with_size = [column for column in styles if column.method != "no_icl"]
     dodge = min(DODGE, WIDEST / max(1, len(with_size)))
-    for method, style in styles.items():
-        of_method = sorted((row for row in rows if row.method == method), key=lambda row: row.N or 0)
-        if not of_method:
+    for column, style in styles.items():
+        of_column = sorted((row for row in rows if row.column == column), key=lambda row: row.N or 0)
+        if not of_column:
             continue
-        if method == "no_icl":
-            row = of_method[0]
+        if column.method == "no_icl":
+            row = of_column[0]
             panel.axhline(100 * row.mean, color=style.colour, linestyle="--", linewidth=1.2, label=style.title)
             if row.interval is not None:
                 low, high = (100 * row.mean + sign * _reach(row, sign) for sign in (-1, 1))
                 panel.axhspan(low, high, color=style.colour, alpha=0.08, linewidth=0)
             continue
-        offset = dodge * (with_size.index(method) - (len(with_size) - 1) / 2)
-        by_size = {row.N: row for row in of_method}
+        offset = dodge * (with_size.index(column) - (len(with_size) - 1) / 2)
+        by_size = {row.N: row for row in of_column}
         there = [by_size.get(size) for size in sizes]
         panel.errorbar(
             [log2(size) + offset for size in sizes],
@@ -89,6 +90,7 @@ def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[str, MethodStyl
             yerr=[[_reach(row, sign) for row in there] for sign in (-1, 1)],
             color=style.colour,
             marker=style.marker,
+            linestyle=style.line,
             markersize=5,
             linewidth=1.4,
             elinewidth=1,

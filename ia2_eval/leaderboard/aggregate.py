@@ -1,4 +1,4 @@
-"""Records -> tidy rows: one per base, adapter, protocol, source, eval, N, method, metric and selection."""
+"""Records -> tidy rows: one per base, adapter, protocol, source, eval, N, method, variant, metric and selection."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ia2_eval.experiments.record import Evaluation
-from ia2_eval.leaderboard.groups import Group, evaluation_on
-from ia2_eval.leaderboard.learning_rate import Selection, chosen_learning_rates
+from ia2_eval.leaderboard.groups import Candidate, Group, evaluation_on
+from ia2_eval.leaderboard.learning_rate import Selection, chosen_candidates
+from ia2_eval.leaderboard.style import Column
 from ia2_eval.leaderboard.summary import Interval, summarise
 from ia2_eval.protocol import Protocol
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of `leaderboard.csv`. None is an empty field: the value does not apply or cannot be known."""
 
@@ -26,9 +27,11 @@ class Row:
     ood: bool
     N: int | None  # size of the training set; `no_icl` has none and is repeated beside every N of its source
     method: str
+    variant: str = ""  # empty for the plain method
     metric: str
     selection: Selection
     learning_rate: float | None
+    sft_weight: float | None = None  # of `ia2+sft`
     mean: float
     std: float | None  # sample under `strict`, population under `paper`; 0 for `no_icl`, a single evaluation
     ci_low: float | None
@@ -37,7 +40,11 @@ class Row:
     seeds: int | None  # None for `no_icl`
     seeds_expected: int | None
     n: int  # evaluated examples per seed
-    complete: bool  # every expected seed of every learning rate is there
+    complete: bool  # every expected seed of every candidate is there
+
+    @property
+    def column(self) -> Column:
+        return Column(self.method, self.variant)
 
 
 def aggregate(groups: Sequence[Group]) -> list[Row]:
@@ -46,9 +53,9 @@ def aggregate(groups: Sequence[Group]) -> list[Row]:
         row
         for group in groups
         for benchmark in group.evals
-        for selection, learning_rate in chosen_learning_rates(group, benchmark).items()
+        for selection, candidate in chosen_candidates(group, benchmark).items()
         for size in training_sizes(groups, group)
-        for row in _rows(group, benchmark, selection, learning_rate, size)
+        for row in _rows(group, benchmark, selection, candidate, size)
     ]
 
 
@@ -65,11 +72,9 @@ def training_sizes(groups: Sequence[Group], group: Group) -> list[int | None]:
     return [*sorted(sizes)] or [None]
 
 
-def _rows(
-    group: Group, benchmark: str, selection: Selection, learning_rate: float | None, size: int | None
-) -> Iterator[Row]:
-    evaluations = [found for record in group.at(learning_rate) if (found := evaluation_on(record, benchmark))]
-    expected = group.seeds_expected(learning_rate)
+def _rows(group: Group, benchmark: str, selection: Selection, candidate: Candidate, size: int | None) -> Iterator[Row]:
+    evaluations = [found for record in group.at(candidate) if (found := evaluation_on(record, benchmark))]
+    expected = group.seeds_expected(candidate)
     seedless = group.method == "no_icl"
     ddof = 1 if group.protocol == "strict" and not seedless else 0
     for metric in sorted({name for evaluation in evaluations for name in evaluation.metrics}):
@@ -86,9 +91,11 @@ def _rows(
             ood=benchmark != group.source,
             N=size,
             method=group.method,
+            variant=group.variant,
             metric=metric,
             selection=selection,
-            learning_rate=learning_rate,
+            learning_rate=candidate.learning_rate,
+            sft_weight=candidate.sft_weight,
             **summary._asdict(),
             seeds=None if seedless else len(measured),
             seeds_expected=None if seedless else expected,

@@ -13,10 +13,10 @@ from ia2_eval.leaderboard.aggregate import aggregate, to_csv
 from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.figures import draw_figures
 from ia2_eval.leaderboard.groups import Group, group_records
-from ia2_eval.leaderboard.learning_rate import chosen_learning_rates, headline_selection
+from ia2_eval.leaderboard.learning_rate import chosen_candidates, headline_selection
 from ia2_eval.leaderboard.read import read_run
 from ia2_eval.leaderboard.render import to_markdown
-from ia2_eval.leaderboard.style import method_title
+from ia2_eval.leaderboard.style import column_title
 from ia2_eval.leaderboard.table import tables
 
 
@@ -64,7 +64,7 @@ def _not_run(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         count = group.missing - group.failed
         if count:
-            counts[group.place].append(f"{method_title(group.method)} {count} of {len(group.expected)}")
+            counts[group.place].append(f"{column_title(group.column)} {count} of {len(group.expected)}")
     for place, of_methods in counts.items():
         yield f"{place}: {', '.join(of_methods)} cells not run yet"
 
@@ -81,8 +81,8 @@ def _undecided(groups: Sequence[Group]) -> Iterator[str]:
     """Groups with finished cells but several learning rates that cannot be told apart, such as without a dev set."""
     for group in groups:
         selection = headline_selection(group.protocol, group.trained)
-        absent = [name for name in group.evals if selection not in chosen_learning_rates(group, name)]
+        absent = [name for name in group.evals if selection not in chosen_candidates(group, name)]
         if group.records and absent:
             score = "dev loss" if selection == "dev" else f"accuracy on {', '.join(absent)}"
-            method = method_title(group.method)
+            method = column_title(group.column)
             yield f"{group.place}: no learning rate can be chosen for {method}, its cells have no {score}"

@@ -16,7 +16,7 @@ from ia2_eval.leaderboard.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.groups import Group
 from ia2_eval.leaderboard.learning_rate import accuracy_metric
 from ia2_eval.leaderboard.reliability_plot import Reliability, pool, reliability_figure
-from ia2_eval.leaderboard.style import RC_PARAMS, MethodStyle, method_styles
+from ia2_eval.leaderboard.style import RC_PARAMS, Column, MethodStyle, column_styles
 from ia2_eval.leaderboard.summary import describe_intervals
 from ia2_eval.leaderboard.table import Section, eval_title, places, sections
 
@@ -40,7 +40,7 @@ def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], 
     """
     paths: list[Path] = []
     faults: list[str] = []
-    styles = method_styles(group.method for group in groups)
+    styles = column_styles(group.column for group in groups)
     for section in sections(groups):
         folder = directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section)))
         reliability = _draw_reliability(run_directory, folder, section, section.groups(groups), styles)
@@ -50,7 +50,7 @@ def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], 
 
 
 def _draw_accuracy(
-    folder: Path, section: Section, rows: Sequence[Row], styles: Mapping[str, MethodStyle]
+    folder: Path, section: Section, rows: Sequence[Row], styles: Mapping[Column, MethodStyle]
 ) -> list[Path]:
     headline = [
         row
@@ -73,7 +73,7 @@ def _draw_reliability(
     folder: Path,
     section: Section,
     groups: Sequence[Group],
-    styles: Mapping[str, MethodStyle],
+    styles: Mapping[Column, MethodStyle],
 ) -> Drawn:
     sizes: dict[tuple[str, str], list[int | None]] = {}
     for place in places(groups, single_token=True):
@@ -81,14 +81,14 @@ def _draw_reliability(
     paths: list[Path] = []
     faults: list[str] = []
     for (source, benchmark), at in sizes.items():
-        diagrams: dict[tuple[int | None, str], Reliability] = {}
+        diagrams: dict[tuple[int | None, Column], Reliability] = {}
         of_source = [group for group in groups if group.source == source]
-        columns = {m: style for m, style in styles.items() if any(group.method == m for group in of_source)}
+        columns = {c: style for c, style in styles.items() if any(group.column == c for group in of_source)}
         for group in of_source:
             reliability, sample_faults = pool(run_directory, group, benchmark)
             faults += sample_faults
             if reliability is not None:
-                diagrams |= {(size, group.method): reliability for size in training_sizes(groups, group)}
+                diagrams |= {(size, group.column): reliability for size in training_sizes(groups, group)}
         if diagrams:
             to = "" if benchmark == source else f" → {eval_title(source, benchmark)}"
             title = f"{eval_title(source, source)}{to} · {section.title}"

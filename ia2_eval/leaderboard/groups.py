@@ -1,4 +1,4 @@
-"""Cells that belong to one entry of the table: they differ in seed and learning rate only."""
+"""Cells that belong to one entry of the table: they differ in seed and in what is chosen, the learning rate, only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,33 @@ from typing import NamedTuple
 
 from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.method_options import MethodVariant
 from ia2_eval.experiments.record import Evaluation, Record
-from ia2_eval.leaderboard.style import table_order
+from ia2_eval.leaderboard.style import Column, column_order
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
 
 
+class Candidate(NamedTuple):
+    """What is chosen for a method. Methods without a choice have one candidate, of Nones."""
+
+    learning_rate: float | None
+    sft_weight: float | None
+    """Candidates of one group differ in it under `paper` only. Elsewhere each weight is a variant, with a group of its
+    own: the weight is part of the dev loss, so dev losses of two weights cannot be compared."""
+
+    @classmethod
+    def of(cls, cell: Cell) -> Candidate:
+        return cls(cell.learning_rate, cell.sft_weight)
+
+    @property
+    def order(self) -> tuple[float, float]:
+        return self.learning_rate or 0.0, self.sft_weight or 0.0
+
+
 @dataclass(frozen=True)
 class Group:
-    """All cells of one base, adapter, protocol, source, N and method."""
+    """All cells of one base, adapter, protocol, source, N, method and variant of it."""
 
     base: str
     adapter: str  # "" for a method without training
@@ -27,14 +45,19 @@ class Group:
     source: str
     n: int | None
     method: str
+    variant: str  # "" for the plain method
     evals: tuple[str, ...]
-    expected: tuple[tuple[float | None, int | None], ...]  # learning rate and seed of each cell that should be there
+    expected: tuple[tuple[Candidate, int | None], ...]  # candidate and seed of each cell that should be there
     records: tuple[Record, ...]  # finished ones
     failed: int  # cells whose record is that of a failure
 
     @property
     def trained(self) -> bool:
         return self.adapter != ""
+
+    @property
+    def column(self) -> Column:
+        return Column(self.method, self.variant)
 
     @property
     def place(self) -> str:
@@ -48,19 +71,21 @@ class Group:
         """Number of expected cells that have not finished well."""
         return len(self.expected) - len(self.records)
 
-    def at(self, learning_rate: float | None) -> list[Record]:
-        """Finished records at one learning rate, by seed."""
-        found = [record for record in self.records if record.cell.learning_rate == learning_rate]
+    def at(self, candidate: Candidate) -> list[Record]:
+        """Finished records of one candidate, by seed."""
+        found = [record for record in self.records if Candidate.of(record.cell) == candidate]
         return sorted(found, key=lambda record: record.cell.seed or 0)
 
-    def seeds_expected(self, learning_rate: float | None) -> int:
-        return sum(rate == learning_rate for rate, _ in self.expected)
+    def seeds_expected(self, candidate: Candidate) -> int:
+        return sum(expected == candidate for expected, _ in self.expected)
 
 
-GROUP_FIELDS = ("base", "adapter", "protocol", "source", "n", "method")
+GROUP_FIELDS = ("base", "adapter", "protocol", "source", "n", "method", "variant")
 EVALUATION_SETTING = ("version", "limit", "data", "evals")
-TRAINING_SETTING = tuple(
-    name for name in Cell.model_fields if name not in (*GROUP_FIELDS, *EVALUATION_SETTING, "seed", "learning_rate")
+TRAINING_SETTING = tuple(  # the options of a method are in its variant
+    name
+    for name in Cell.model_fields
+    if name not in (*GROUP_FIELDS, *MethodVariant.model_fields, *EVALUATION_SETTING, "seed", "learning_rate")
 )
 
 
@@ -79,7 +104,7 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
     Args:
         records: finished and failed ones.
         plan: planned cells by key, oldest first. Without one, every seed that is seen for a base, protocol, source
-            and N is expected of every method and learning rate that is seen there.
+            and N is expected of every method and candidate that is seen there.
     """
     by_key = {record.key: record for record in sorted(records, key=lambda record: record.provenance.created)}
     recorded = {key: record.cell for key, record in by_key.items() if key not in (plan or {})}
@@ -95,10 +120,10 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
     groups = []
     for group in members.values():
         cell = next(iter(group.values()))
-        expected = {(cell.learning_rate, cell.seed) for cell in group.values()}
+        expected = {(Candidate.of(cell), cell.seed) for cell in group.values()}
         if plan is None:
             seen = seeds[cell.base, cell.protocol, cell.source, cell.n]
-            expected = set(product({rate for rate, _ in expected}, seen))
+            expected = set(product({candidate for candidate, _ in expected}, seen))
         found = [by_key[key] for key in group if key in by_key]
         groups.append(
             Group(
@@ -108,8 +133,9 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
                 source=cell.source,
                 n=cell.n,
                 method=cell.method,
+                variant=cell.variant,
                 evals=cell.evals,
-                expected=tuple(sorted(expected, key=lambda pair: (pair[0] or 0.0, pair[1] or 0))),
+                expected=tuple(sorted(expected, key=lambda pair: (pair[0].order, pair[1] or 0))),
                 records=tuple(record for record in found if record.status == "ok"),
                 failed=sum(record.status == "failed" for record in found),
             )
@@ -178,6 +204,6 @@ def _latest_setting(
     ]
 
 
-def _table_order(group: Group) -> tuple[str, str, str, int, int, tuple[int, str]]:
+def _table_order(group: Group) -> tuple[object, ...]:
     source = list(BENCHMARKS).index(group.source)
-    return group.base, group.protocol, group.adapter, group.n or 0, source, table_order(group.method)
+    return group.base, group.protocol, group.adapter, group.n or 0, source, column_order(group.column)

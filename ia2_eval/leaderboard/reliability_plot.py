@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.groups import Group, evaluation_on
-from ia2_eval.leaderboard.learning_rate import chosen_learning_rates, headline_selection
+from ia2_eval.leaderboard.learning_rate import chosen_candidates, headline_selection
 from ia2_eval.leaderboard.read import Sample, read_samples
-from ia2_eval.leaderboard.style import MethodStyle
+from ia2_eval.leaderboard.style import Column, MethodStyle
 from ia2_eval.scoring.calibration import Bin, expected_calibration_error, reliability_bins
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def pool(run_directory: Path, group: Group, benchmark: str) -> tuple[Reliability
 
     None where there is no sample.
     """
-    chosen = chosen_learning_rates(group, benchmark)
+    chosen = chosen_candidates(group, benchmark)
     selection = headline_selection(group.protocol, group.trained)
     samples: list[Sample] = []
     faults, seeds = [], 0
@@ -57,17 +57,17 @@ def pool(run_directory: Path, group: Group, benchmark: str) -> tuple[Reliability
 
 
 def reliability_figure(
-    diagrams: Mapping[tuple[int | None, str], Reliability],
+    diagrams: Mapping[tuple[int | None, Column], Reliability],
     sizes: Sequence[int | None],
-    styles: Mapping[str, MethodStyle],
+    styles: Mapping[Column, MethodStyle],
     title: str,
 ) -> Figure:
     """A line of panels per N, a panel per method; below each diagram the number of samples per bin.
 
     Args:
-        diagrams: by N and method; a pair that is absent is marked as missing.
+        diagrams: by N and column; a pair that is absent is marked as missing.
         sizes: the N of the lines.
-        styles: by method, those of the columns.
+        styles: of the columns.
         title: of the figure.
     """
     from matplotlib.figure import Figure
@@ -77,10 +77,10 @@ def reliability_figure(
         2 * len(sizes), len(styles), squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.6, 1] * len(sizes)}
     )
     for line, size in enumerate(sizes):
-        for column, (method, style) in enumerate(styles.items()):
-            diagram, histogram = axes[2 * line, column], axes[2 * line + 1, column]
-            _draw_panel(diagram, histogram, style.title, style.colour, diagrams.get((size, method)))
-            if column:
+        for i, (column, style) in enumerate(styles.items()):
+            diagram, histogram = axes[2 * line, i], axes[2 * line + 1, i]
+            _draw_panel(diagram, histogram, style.title, style.colour, diagrams.get((size, column)))
+            if i:
                 diagram.tick_params(labelleft=False)
         axes[2 * line, 0].set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")
         axes[2 * line + 1, 0].set_ylabel("samples")

@@ -1,15 +1,26 @@
-"""How a method is named and drawn, the same in every table and figure."""
+"""How a method and its variants are named and drawn, the same in every table and figure."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """What has a column in a table."""
+
+    method: str
+    variant: str = ""
+    """As in `Cell.variant`."""
 
 
 class MethodStyle(NamedTuple):
     title: str
     colour: str
     marker: str
+    line: str = "-"
 
 
 KNOWN: dict[str, MethodStyle] = {  # in table order; Okabe and Ito's colour-blind-safe palette
@@ -18,11 +29,18 @@ KNOWN: dict[str, MethodStyle] = {  # in table order; Okabe and Ito's colour-blin
     "sft": MethodStyle("SFT", "#D55E00", "s"),
     "ia2": MethodStyle("IA2", "#009E73", "^"),
     "ia2_sft": MethodStyle("IA2 → SFT", "#0072B2", "D"),
+    "sft_ia2": MethodStyle("SFT → IA2", "#56B4E9", "v"),
+    "ia2+sft": MethodStyle("IA2 + SFT", "#E69F00", "P"),
+    "soft_sft": MethodStyle("soft SFT", "#882255", "*"),
 }
 
 # For methods that users add. The lengths have no common divisor, so that 28 pairs pass before one comes again.
-OTHER_COLOURS = ("#E69F00", "#56B4E9", "#882255", "#999933")
-OTHER_MARKERS = ("v", "P", "<", ">", "p", "h", "*")
+OTHER_COLOURS = ("#999933", "#44AA99", "#332288", "#888888")
+OTHER_MARKERS = ("<", ">", "p", "h", "8", "d", "H")
+
+# A variant has the colour of its method. The lengths have no common divisor either.
+VARIANT_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+VARIANT_LINES = ("--", ":", "-.")
 
 RC_PARAMS = {
     "font.size": 10,
@@ -45,8 +63,19 @@ def table_order(method: str) -> tuple[int, str]:
     return (list(KNOWN).index(method) if method in KNOWN else len(KNOWN), method)
 
 
+def column_order(column: Column) -> tuple[object, ...]:
+    """Sort key of the columns: by method, the plain one first, numbers in the names of variants by their size."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", column.variant)
+    return table_order(column.method), [(float(part), "") if i % 2 else (0.0, part) for i, part in enumerate(parts)]
+
+
 def method_title(method: str) -> str:
     return KNOWN[method].title if method in KNOWN else method
+
+
+def column_title(column: Column) -> str:
+    """Such as `SFT` and `SFT (icl_outputs)`."""
+    return method_title(column.method) + (f" ({column.variant})" if column.variant else "")
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
@@ -62,3 +91,24 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
         for i, method in enumerate(others)
     }
     return {method: (KNOWN | cycle)[method] for method in ordered}
+
+
+def column_styles(columns: Iterable[Column]) -> dict[Column, MethodStyle]:
+    """Style of each column, in table order.
+
+    Args:
+        columns: all of a run, as in `method_styles`.
+    """
+    ordered = sorted(set(columns), key=column_order)
+    methods = method_styles(column.method for column in ordered)
+    styles: dict[Column, MethodStyle] = {}
+    variants: Counter[str] = Counter()
+    for column in ordered:
+        style = methods[column.method]._replace(title=column_title(column))
+        if column.variant:
+            i = variants[column.method]
+            variants[column.method] += 1
+            marker, line = VARIANT_MARKERS[i % len(VARIANT_MARKERS)], VARIANT_LINES[i % len(VARIANT_LINES)]
+            style = style._replace(marker=marker, line=line)
+        styles[column] = style
+    return styles

@@ -10,7 +10,7 @@ from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.leaderboard.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.groups import Group
 from ia2_eval.leaderboard.learning_rate import Selection, accuracy_metric, calibration_metric, headline_selection
-from ia2_eval.leaderboard.style import MethodStyle, method_styles
+from ia2_eval.leaderboard.style import Column, MethodStyle, column_styles
 from ia2_eval.leaderboard.summary import describe_intervals
 from ia2_eval.protocol import Protocol
 
@@ -66,7 +66,7 @@ KEYS: tuple[Pair, ...] = (("N", "n"), ("source", "eval"))
 @dataclass(frozen=True)
 class Table:
     title: str
-    methods: tuple[str, ...]
+    methods: tuple[str, ...]  # with their variants
     metrics: Pair  # of each method
     rows: tuple[tuple[Pair, ...], ...]  # the pairs of KEYS, then one per method
     caption: tuple[str, ...]  # one remark each
@@ -111,9 +111,9 @@ def tables(groups: Sequence[Group], rows: Sequence[Row]) -> list[Table]:
             at = places(section_groups, single_token)
             if not at:
                 continue
-            styles = method_styles(group.method for group in section_groups)
+            styles = column_styles(group.column for group in section_groups)
             found.append(_table(section, at, styles, section_rows, single_token, oracle=False))
-            trained = method_styles(group.method for group in section_groups if group.trained)
+            trained = column_styles(group.column for group in section_groups if group.trained)
             if section.protocol == "strict" and trained:
                 found.append(_table(section, at, trained, section_rows, single_token, oracle=True))
     return found
@@ -122,26 +122,26 @@ def tables(groups: Sequence[Group], rows: Sequence[Row]) -> list[Table]:
 def _table(
     section: Section,
     at: Sequence[Place],
-    methods: Mapping[str, MethodStyle],
+    columns: Mapping[Column, MethodStyle],
     rows: Sequence[Row],
     single_token: bool,
     oracle: bool,
 ) -> Table:
     wanted: tuple[Selection, ...] = ("oracle",) if oracle else section.headline
     shown = {
-        (Place(row.N, row.source, row.eval), row.method, row.metric): row for row in rows if row.selection in wanted
+        (Place(row.N, row.source, row.eval), row.column, row.metric): row for row in rows if row.selection in wanted
     }
     accuracy = accuracy_metric(section.protocol, single_token)
     second = calibration_metric(section.protocol) if single_token else "unparsed"
     in_table = [
         row
-        for (place, method, metric), row in shown.items()
-        if place in at and method in methods and metric == accuracy
+        for (place, column, metric), row in shown.items()
+        if place in at and column in columns and metric == accuracy
     ]
     examples = {Place(row.N, row.source, row.eval): str(row.n) for row in in_table}
     return Table(
         title=section.title + (" · ORACLE learning rates" if oracle else ""),
-        methods=tuple(style.title for style in methods.values()),
+        methods=tuple(style.title for style in columns.values()),
         metrics=("acc", "ECE" if single_token else "unparsed"),
         rows=tuple(
             (
@@ -149,10 +149,10 @@ def _table(
                 (get_benchmark(place.source).title, eval_title(place.source, place.eval)),
                 *(
                     (
-                        _accuracy(shown.get((place, method, accuracy))),
-                        _second(shown.get((place, method, second)), per_cent=not single_token),
+                        _accuracy(shown.get((place, column, accuracy))),
+                        _second(shown.get((place, column, second)), per_cent=not single_token),
                     )
-                    for method in methods
+                    for column in columns
                 ),
             )
             for place in at
@@ -200,8 +200,9 @@ def _caption(protocol: Protocol, single_token: bool, oracle: bool, rows: Sequenc
     elif single_token:
         yield "acc: best token of the vocabulary is the label. ECE: 15 equal-mass bins of label-normalised confidence."
     if any(row.learning_rate is not None for row in rows):
+        weights = " and weight of IA2 + SFT" if protocol == "paper" and any(row.sft_weight for row in rows) else ""
         yield (
-            "Learning rate: highest accuracy on the very set that is reported (an oracle, so optimistic)."
+            f"Learning rate{weights}: highest accuracy on the very set that is reported (an oracle, so optimistic)."
             if oracle
             else "Learning rate: lowest dev loss, once per source, also for other evaluation sets."
         )

@@ -123,10 +123,15 @@ def _snapshot(base: Base, patterns: tuple[str, ...]) -> Path:
 
 
 def load(files: BaseFiles, device: str | None = None) -> BaseModel:
-    """Load model and tokenizer on `device` (`cuda`, `mps` or `cpu`; the best one present when None).
+    """Load model and tokenizer.
+
+    Args:
+        files: where they are.
+        device: `cuda`, `mps` or `cpu`; `auto`: the layers spread over all GPUs of the machine, as accelerate divides
+            them; None: the best device present.
 
     Raises:
-        UserError: there is no such device.
+        UserError: there is no such device, or the GPUs together are too small.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -136,8 +141,18 @@ def load(files: BaseFiles, device: str | None = None) -> BaseModel:
     tokenizer = AutoTokenizer.from_pretrained(files.directory)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(files.directory, dtype=getattr(torch, files.base.dtype))
-    model.to(device)
+    model = AutoModelForCausalLM.from_pretrained(
+        files.directory, dtype=getattr(torch, files.base.dtype), device_map="auto" if device == "auto" else None
+    )
+    if device != "auto":
+        model.to(device)
+    elif any(
+        parameter.is_meta for parameter in model.parameters()
+    ):  # accelerate would fetch them for each forward pass
+        raise UserError(
+            f"the model {files.base.model!r} in {files.base.dtype} does not fit into the devices of this machine: "
+            "use more or larger GPUs, `dtype: bfloat16`, or a smaller model"
+        )
     # What a model's files prescribe for chatting (sampling, repetition penalties) has no place in an evaluation.
     prescribed = model.generation_config
     model.generation_config = GenerationConfig(
@@ -153,11 +168,13 @@ def require_device(device: str) -> None:
     """
     import torch
 
+    if device == "auto":
+        return
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:100]
-        raise UserError(f"cannot use the device {device!r}: give cuda, mps or cpu ({reason})") from error
+        raise UserError(f"cannot use the device {device!r}: give cuda, mps, cpu or auto ({reason})") from error
 
 
 def best_device() -> str:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 
 @contextmanager
-def merged_adapter(model: PeftModel) -> Iterator[None]:
+def merged_adapter(model: PreTrainedModel | PeftModel) -> Iterator[None]:
     """Within the context the adapter is merged into the base weights, rounded to their dtype; afterwards they are as
     before.
 
-    PEFT's own unmerging subtracts the update from the rounded weights, which does not give them back in bfloat16.
+    Virtual tokens are no change of any weight, and under full fine-tuning the weights are the model's own: such models
+    stay as they are.
+
+    PEFT's own unmerging subtracts LoRA's update from the rounded weights and divides by the vectors of (IA)^3 (plus
+    1e-8), which does not give them back.
     """
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    weights = [m.get_base_layer().weight for m in model.modules() if isinstance(m, BaseTunerLayer)]
-    originals = [weight.detach().clone() for weight in weights]
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    if not layers:
+        yield
+        return
+    merged = [parameter for layer in layers for parameter in layer.get_base_layer().parameters()]  # weights and biases
+    originals = [parameter.detach().clone() for parameter in merged]
     try:
         model.merge_adapter()
         yield
     finally:
-        model.unmerge_adapter()
-        with torch.no_grad():
-            for weight, original in zip(weights, originals, strict=True):
-                weight.copy_(original)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # that it may be inexact, or that a merge which failed has left layers out
+            model.unmerge_adapter()
+            for parameter, original in zip(merged, originals, strict=True):
+                parameter.copy_(original)

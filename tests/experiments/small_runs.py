@@ -10,9 +10,10 @@ from typing import Any
 
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.plan import load_data, plan
+from ia2_eval.experiments.progress import Progress
 from ia2_eval.experiments.recipe import Recipe
 from ia2_eval.experiments.record import Record
-from ia2_eval.experiments.run import Progress, run
+from ia2_eval.experiments.run import run
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import Base, locate
@@ -48,13 +49,18 @@ class SmallRun:
     store: Store
     records: list[Record] = field(default_factory=list)
     started: list[Cell] = field(default_factory=list)
+    """Evaluated, or failed before."""
+    trained: list[list[Cell]] = field(default_factory=list)
+    """Cells of each attempt to train."""
+    together_failed: list[list[Cell]] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
 
-    def record(self, method: str, source: str = "embedded_mood", seed: int | None = None) -> Record:
+    def record(self, method: str, source: str = "embedded_mood", seed: int | None = None, variant: str = "") -> Record:
         (found,) = (
             r
             for r in self.records
-            if (r.cell.method, r.cell.source) == (method, source) and seed in (None, r.cell.seed)
+            if (r.cell.method, r.cell.variant, r.cell.source) == (method, variant, source)
+            and seed in (None, r.cell.seed)
         )
         return found
 
@@ -71,8 +77,10 @@ def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None, **setting
     files = locate(recipe.base)
     done = SmallRun(Store(out))
     progress = Progress(
-        cell_started=done.started.append,
+        training_started=lambda cells: done.trained.append(list(cells)),
         training=lambda check: None,
+        together_failed=lambda cells, error: done.together_failed.append(list(cells)),
+        cell_started=done.started.append,
         cell_finished=lambda record: None,
         damaged=lambda path, reason: done.damaged.append(path),
     )

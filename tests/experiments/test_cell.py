@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from ia2_eval.experiments.cell import Base, Cell, Lora
+from ia2_eval.experiments.adapter_specs import Full, Ia3, Lora, Prefix, Prompt
+from ia2_eval.experiments.cell import Base, Cell
+from ia2_eval.experiments.method_options import AlignmentSpec, LowData
 
 CELL = Cell(
     base=Base(model="embedded", fingerprint="f"),
@@ -40,6 +42,12 @@ OTHER: dict[str, Any] = {
     "n": 8,
     "seed": 1,
     "method": "sft",
+    "labels": "icl_outputs",
+    "sft_weight": 0.5,
+    "top_k": 20,
+    "alignment": AlignmentSpec(),
+    "low_data": LowData(unlabelled=16),
+    "demonstration_orders": 2,
     "adapter": Lora(r=4),
     "learning_rate": 3e-3,
     "epochs": 49,
@@ -69,6 +77,10 @@ def test_every_field_changes_the_key() -> None:
         {"base": Base(model="embedded", fingerprint="f", dtype="bfloat16")},
         {"adapter": Lora(alpha=16)},
         {"adapter": Lora(modules=("q_proj", "o_proj", "k_proj"))},
+        {"adapter": Ia3()},
+        {"adapter": Prompt()},
+        {"adapter": Prefix()},
+        {"adapter": Full()},
     ],
 )
 def test_every_part_changes_the_key(part: dict[str, Any]) -> None:
@@ -104,7 +116,72 @@ def test_the_key_is_the_same_in_another_process() -> None:
     assert done.stdout.strip() == CELL.key
 
 
+def test_every_kind_of_adapter_survives_json() -> None:
+    for adapter in (Lora(r=4), Ia3(modules=("v_proj",)), Prompt(virtual_tokens=5), Prefix(), Full()):
+        cell = CELL.model_copy(update={"adapter": adapter, "alignment": AlignmentSpec(layers=(0, 1))})
+        assert Cell.model_validate_json(cell.model_dump_json()) == cell
+
+
 def test_labels() -> None:
     assert CELL.label == "sst2 N=4 seed 0 ia2 lr 0.001"
     assert Cell(base=CELL.base, source="sst2", method="no_icl", evals=("sst2",), data="d").label == "sst2 no_icl"
+    other = CELL.model_copy(update={"method": "sft", "labels": "icl_outputs", "adapter": Prompt(virtual_tokens=5)})
+    assert other.label == "sst2 N=4 seed 0 sft (icl_outputs) prompt_5 lr 0.001"
+
+
+def test_labels_of_adapters() -> None:
     assert Lora(r=4, alpha=16, modules=("q_proj", "v_proj")).label == "lora_r4_a16_qv"
+    assert Ia3(modules=("k_proj", "down_proj")).label == "ia3_k-down"
+    assert [kind.label for kind in (Prompt(), Prefix(virtual_tokens=3), Full())] == ["prompt_20", "prefix_3", "full"]
+
+
+@pytest.mark.parametrize(
+    ("options", "variant"),
+    [
+        ({}, ""),
+        ({"labels": "icl_outputs"}, "icl_outputs"),
+        ({"sft_weight": 0.1}, "w=0.1"),
+        ({"top_k": 20}, "top 20"),
+        ({"alignment": AlignmentSpec(layers=(2,))}, "layer 2"),
+        ({"alignment": AlignmentSpec(layers=(-4, -3))}, "layers -4..-3"),
+        ({"alignment": AlignmentSpec(output="mlp", layers=(0, 2, 5))}, "mlp layers 0,2,5"),
+        (
+            {"alignment": AlignmentSpec(output="residual", distance="cosine", layers=(0, 1, 2, 3))},
+            "residual cosine layers 0-3",
+        ),
+        (
+            {"low_data": LowData(unlabelled=16, orders=2), "labels": "icl_outputs"},
+            "icl_outputs, low data M=16 K=2",
+        ),
+        ({"demonstration_orders": 3}, "3 orders"),
+    ],
+)
+def test_variants(options: dict[str, Any], variant: str) -> None:
+    assert CELL.model_copy(update=options).variant == variant
+
+
+def test_a_weight_is_chosen_under_paper_and_a_variant_under_strict() -> None:
+    cell = CELL.model_copy(update={"method": "ia2+sft", "sft_weight": 0.1, "protocol": "paper"})
+    assert cell.variant == ""
+    assert cell.label == "sst2 N=4 seed 0 ia2+sft w 0.1 lr 0.001"
+
+
+def test_what_a_method_continues() -> None:
+    options = {"low_data": LowData(unlabelled=8), "demonstration_orders": 2, "alignment": AlignmentSpec(output="mlp")}
+    cell = CELL.model_copy(update={"method": "ia2_sft", "labels": "icl_outputs", **options})
+    assert cell.before_last_phase and dict(cell.before_last_phase) == {
+        "method": "ia2",
+        "labels": None,
+        "sft_weight": None,
+        "top_k": None,
+        **options,
+    }
+    backwards = cell.model_copy(update={"method": "sft_ia2"}).before_last_phase
+    assert backwards and (backwards.labels, backwards.alignment, backwards.low_data) == (
+        "icl_outputs",
+        None,
+        options["low_data"],
+    )
+    plain = cell.model_copy(update={"method": "sft_ia2", "labels": None}).before_last_phase
+    assert plain and (plain.low_data, plain.demonstration_orders) == (None, None)  # ground truth has no use for them
+    assert CELL.before_last_phase is None

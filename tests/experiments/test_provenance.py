@@ -18,6 +18,14 @@ def test_provenance() -> None:
     assert {"ia2-eval", "torch", "lm_eval", "peft", "transformers"} <= set(found.versions)
 
 
+def test_the_peak_is_that_of_training_or_evaluation() -> None:
+    now = peak_memory("cpu")
+    assert now is not None
+    assert provenance("cpu", 1.0, earlier_peak=2**50).peak_memory_bytes == 2**50
+    before = provenance("cpu", 1.0, earlier_peak=1).peak_memory_bytes
+    assert before is not None and before >= now
+
+
 def test_peak_memory_is_in_bytes() -> None:
     peak = peak_memory("cpu")
     assert peak is not None and 2**24 < peak < 2**40

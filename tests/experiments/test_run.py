@@ -7,20 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ia2_training
 import pytest
 import torch
-from ia2_training import Adapted, AlignmentLoss, TeacherTargets
+from ia2_training import Adapted, AlignmentLoss, StoredTensor, TeacherTargets, TrainedLora
 
 import ia2_eval.experiments.run as run_module
-from ia2_eval.experiments.adapt_cell import CellTrainer
+from ia2_eval.experiments.adapter_specs import ADAPTER_TYPES
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.experiments.recipe import Recipe
-from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import BaseModel, load, locate
 from tests.experiments.conftest import BOTH
-from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, SmallRun, planned, results, small_recipe, small_run
+from tests.experiments.small_runs import ALL_METHODS, SmallRun, results, small_recipe, small_run
 
 
 @pytest.mark.parametrize("name", ["strict_run", "paper_run", "ood_run"])
@@ -33,7 +33,9 @@ def test_every_cell_ends_well(name: str, request: pytest.FixtureRequest) -> None
         assert run.store.done(record.cell) == record
         assert tuple(e.eval for e in record.evaluations) == record.cell.evals
         assert [e.ood for e in record.evaluations] == [name != record.cell.source for name in record.cell.evals]
-        assert (record.training is not None) == record.cell.trained == run.store.has_adapter(record.key)
+        assert (record.training is not None) == record.cell.trained
+        stored = run.store.training(record.key)
+        assert (stored.training if stored else None) == record.training
         assert record.provenance.device == "cpu" and record.provenance.wall_seconds > 0
         assert record.provenance.versions["torch"] == torch.__version__
 
@@ -44,7 +46,7 @@ def test_training_is_recorded(strict_run: SmallRun, paper_run: SmallRun) -> None
         for record in run.records:
             if training := record.training:
                 assert [phase.loss for phase in training.phases] == phases[record.cell.method]
-                assert training.extra_labels == 2
+                assert training.extra_labels == (0 if record.cell.method == "ia2" else 2)
                 assert training.adapter == f"adapters/{record.key}"
                 assert all(phase.steps == 4 for phase in training.phases)  # 4 epochs of one batch
                 if run is paper_run:
@@ -92,6 +94,7 @@ def test_only_what_is_missing_is_run(copied: Store, strict_run: SmallRun) -> Non
     copied.record_path(damaged.key).write_text('{"schema_version": 1')
     second = again(copied)
     assert second.started == [lost.cell, damaged.cell]
+    assert second.trained == []  # the adapter is still there
     assert second.damaged == [copied.record_path(damaged.key).with_suffix(".json.damaged")]
     assert results(second.records) == results(strict_run.records)
 
@@ -115,11 +118,13 @@ def test_two_runs_are_equal_bit_for_bit(strict_run: SmallRun, tmp_path: Path) ->
 
 
 def test_an_ia2_adapter_that_was_deleted_is_trained_again(copied: Store, strict_run: SmallRun) -> None:
-    shutil.rmtree(copied.adapter_path(strict_run.record("ia2").key))
     record = strict_run.record("ia2_sft")
+    for lost in (strict_run.record("ia2"), record):
+        shutil.rmtree(copied.adapter_path(lost.key))
     copied.record_path(record.key).unlink()
     second = again(copied)
     assert second.started == [record.cell]
+    assert second.trained == [[record.cell]]
     assert results(second.records) == results(strict_run.records)
     assert second.adapter(record) == strict_run.adapter(record)
 
@@ -133,15 +138,36 @@ def test_targets_are_collected_once_for_a_training_set(tmp_path: Path, monkeypat
         return collect(model, tokenizer, train, *rest, **settings)
 
     monkeypatch.setattr(TeacherTargets, "collect", counting)
-    recipe = small_recipe(
-        benchmarks=[{"source": "embedded_mood", "n": [2, 4]}],
-        methods=["ia2", "ia2_sft"],
-        learning_rates=[1e-3, 1e-2],
-        epochs=1,
-        limit=1,
-    )
-    assert len(small_run(recipe, tmp_path).records) == 8
-    assert collected == [2, 4]
+
+    def recipe(epochs: int) -> Recipe:
+        methods = ["ia2", "ia2_sft", {"method": "sft", "labels": "icl_outputs"}]
+        return small_recipe(
+            benchmarks=[{"source": "embedded_mood", "n": [2, 4]}],
+            methods=[*methods, {"method": "ia2+sft", "sft_weight": [0.1, 0.9]}],
+            learning_rates=[1e-3, 1e-2],
+            seeds=[0, 1],
+            epochs=epochs,
+            limit=1,
+        )
+
+    kept = tmp_path / "targets"
+    done = small_run(recipe(epochs=1), tmp_path / "run", targets_dir=kept)
+    assert [record.status for record in done.records] == ["ok"] * 40
+    assert collected == [2, 2, 4, 4]  # once for each size and seed
+    assert not done.store.targets_path.exists()
+    small_run(recipe(epochs=2), tmp_path / "another run", targets_dir=kept)
+    assert collected == [2, 2, 4, 4]
+
+
+def test_targets_are_kept_with_the_run_until_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = small_recipe(methods=["ia2"], epochs=1, limit=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "evaluate", failing)
+        done = small_run(recipe, tmp_path)
+    assert [record.status for record in done.records] == ["failed"]
+    assert len(list(done.store.targets_path.iterdir())) == 1
+    small_run(recipe, tmp_path)
+    assert not done.store.targets_path.exists()
 
 
 def failing(*_: Any, **__: Any) -> Any:
@@ -153,10 +179,12 @@ def fail_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fail_in_storing(monkeypatch: pytest.MonkeyPatch) -> None:
-    save = Adapted.save
-    monkeypatch.setattr(
-        Adapted, "save", lambda self, to: (failing if self.history[0].loss == "alignment" else save)(self, to)
-    )
+    for trained in (Adapted, TrainedLora):
+
+        def save(self: Any, to: Path, save: Callable[..., None] = trained.save) -> None:
+            (failing if self.history[0].loss == "alignment" else save)(self, to)
+
+        monkeypatch.setattr(trained, "save", save)
 
 
 def fail_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,10 +197,12 @@ def fail_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def two_seeds(protocol: str) -> Recipe:
-    """`icl` of seed 1 runs after the alignment of seed 0: an adapter left on the base would show."""
+    """`soft_sft` runs after the alignment: an adapter left on the base would show."""
     dtype = "bfloat16" if protocol == "paper" else "float32"
     base = {"model": "embedded", "dtype": dtype}
-    return small_recipe(protocol=protocol, base=base, seeds=[0, 1], methods=ALL_METHODS[1:], epochs=2, limit=4)
+    return small_recipe(
+        protocol=protocol, base=base, seeds=[0, 1], methods=(*ALL_METHODS[1:], "soft_sft"), epochs=2, limit=4
+    )
 
 
 @pytest.fixture(scope="module", params=["strict", "paper"])
@@ -195,7 +225,7 @@ def test_a_cell_that_fails_is_recorded_and_harms_no_other(
     recipe = two_seeds(clean_run.records[0].cell.protocol)
     run = small_run(recipe, tmp_path)
     failed = [r for r in run.records if r.status == "failed"]
-    assert [(r.cell.seed, r.cell.method) for r in failed] == [(s, m) for s in (0, 1) for m in ("ia2", "ia2_sft")]
+    assert [(r.cell.method, r.cell.seed) for r in failed] == [(m, s) for m in ("ia2", "ia2_sft") for s in (0, 1)]
     for record in failed:
         assert record.error and "Traceback" in record.error and "a fault on purpose" in record.error
         assert record.evaluations == () and record.training is None
@@ -231,34 +261,53 @@ def test_the_published_protocol_evaluates_merged_weights(tmp_path: Path, monkeyp
     assert merged == {"strict icl": set(), "strict sft": {False}, "paper icl": set(), "paper sft": {True}}
 
 
-def test_the_trainer_leaves_the_base_as_it_was_when_its_user_fails(tmp_path: Path) -> None:
-    recipe = small_recipe(methods=["sft"], epochs=1)
-    base = load(locate(recipe.base), "cpu")
-    (cell,) = planned(recipe, EMBEDDED)
-    with (
-        pytest.raises(KeyboardInterrupt),
-        CellTrainer(Store(tmp_path), base, Settings()).trained(cell, lambda check: None) as (model, _),
-    ):
-        assert hasattr(base.model, "peft_config") and any(p.requires_grad for p in model.parameters())
+def test_training_and_evaluating_leave_the_base_as_it_was_when_they_are_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bases: list[BaseModel] = []
+
+    def capture(*arguments: Any) -> BaseModel:
+        bases.append(load(*arguments))
+        return bases[-1]
+
+    def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
-    assert not hasattr(base.model, "peft_config")
-    assert all(type(module).__module__.split(".")[0] != "peft" for module in base.model.modules())
+
+    monkeypatch.setattr(run_module, "load", capture)
+    recipes = [
+        small_recipe(methods=["sft"], epochs=1, learning_rates=[], adapters=[{"type": kind, "learning_rates": [1e-2]}])
+        for kind in ADAPTER_TYPES
+    ]
+    for owner, step in ((Adapted, "save"), (Evaluator, "evaluate")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, step, interrupted)
+            for recipe in recipes:
+                with pytest.raises(KeyboardInterrupt):
+                    small_run(recipe, tmp_path)
+    assert len(bases) == 2 * len(ADAPTER_TYPES)
+    fresh = load(locate(recipes[0].base), "cpu").model.state_dict()
+    for base in bases:
+        assert not hasattr(base.model, "peft_config")
+        assert all(type(module).__module__.split(".")[0] != "peft" for module in base.model.modules())
+        state = base.model.state_dict()
+        assert state.keys() == fresh.keys() and all(torch.equal(state[name], fresh[name]) for name in fresh)
 
 
 def test_a_method_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the README says: with its phases in METHODS a method can be planned, run, recorded and shown."""
     from ia2_training import METHODS, CrossEntropyLoss
+    from ia2_training.methods import Definition
 
     from ia2_eval.leaderboard import build
 
-    monkeypatch.setitem(METHODS, "sft_ia2", (CrossEntropyLoss(), AlignmentLoss()))
-    done = small_run(small_recipe(methods=["sft", "sft_ia2"]), tmp_path)
-    sft, sft_ia2 = done.records
-    assert sft.training and sft_ia2.training
-    assert [phase.loss for phase in sft_ia2.training.phases] == ["cross_entropy", "alignment"]
-    assert sft_ia2.training.phases[0] == sft.training.phases[0]  # it continues the sft adapter
+    monkeypatch.setitem(METHODS, "sft_self", Definition(lambda method: CrossEntropyLoss("teacher"), continues="sft"))
+    done = small_run(small_recipe(methods=["sft", "sft_self"]), tmp_path)
+    sft, sft_self = done.records
+    assert sft.training and sft_self.training
+    assert [phase.loss for phase in sft_self.training.phases] == ["cross_entropy", "cross_entropy"]
+    assert sft_self.training.phases[0] == sft.training.phases[0]  # it continues the sft adapter
     board = build(tmp_path)
-    assert {row.method for row in board.rows} == {"sft", "sft_ia2"}
+    assert {row.method for row in board.rows} == {"sft", "sft_self"}
     assert not board.incomplete
 
 
@@ -266,22 +315,22 @@ def test_activations_on_disk_and_small_batches_change_nothing_but_rounding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = []
-    collect = TeacherTargets.collect.__func__  # type: ignore[attr-defined]
+    adapt = ia2_training.adapt
 
-    def spy(cls: Any, *args: Any, **kwargs: Any) -> TeacherTargets:
-        targets = collect(cls, *args, **kwargs)
-        sources.append(targets.train[0].source)
-        return targets
+    def spy(*arguments: Any, targets: TeacherTargets, **settings: Any) -> Adapted:
+        sources.append(type(targets.train[0].source))
+        return adapt(*arguments, targets=targets, **settings)
 
-    monkeypatch.setattr(TeacherTargets, "collect", classmethod(spy))
+    monkeypatch.setattr(ia2_training, "adapt", spy)
     recipe = small_recipe(methods=["ia2"])
     (plain,) = small_run(recipe, tmp_path / "plain").records
-    on_disk = small_run(recipe, tmp_path / "disk", activations_on_disk=True)
-    assert isinstance(sources[0], torch.Tensor) and isinstance(sources[1], Path)
-    assert on_disk.records[0].training == plain.training
-    assert not on_disk.store.targets_path.exists()  # removed when the run has ended
-    (small,) = small_run(recipe, tmp_path / "small", micro_batch_size=1).records
-    assert small.training.phases[0].dev_loss == pytest.approx(plain.training.phases[0].dev_loss, rel=1e-5)
+    (on_disk,) = small_run(recipe, tmp_path / "disk", activations_on_disk=True).records
+    assert sources == [torch.Tensor, StoredTensor]
+    assert plain.training and on_disk.training == plain.training
+    for name in ("micro_batch_size", "gradient_checkpointing"):
+        (other,) = small_run(recipe, tmp_path / name, **{name: 1}).records
+        assert other.training
+        assert other.training.phases[0].dev_loss == pytest.approx(plain.training.phases[0].dev_loss, rel=1e-5)
 
 
 def test_the_plan_says_what_a_complete_run_has(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ia2_eval.experiments.record import Record, TrainingPhase
+from ia2_eval.experiments.record import Record, StoredTraining, TrainingPhase
 from ia2_eval.experiments.store import Store
 from tests.leaderboard.synthetic_run import make_record
 
@@ -112,39 +113,81 @@ def test_samples(tmp_path: Path) -> None:
     assert [json.loads(line) for line in (tmp_path / where).read_text(encoding="utf-8").splitlines()] == rows
 
 
-def test_an_adapter_is_whole_or_not_there(tmp_path: Path) -> None:
+def saving(text: str, fail: bool = False) -> Callable[[Path], None]:
+    """Writes an adapter, with the training of a record beside it."""
+
+    def save(directory: Path) -> None:
+        (directory / "adapter_config.json").write_text(text)
+        if fail:
+            raise OSError("disk full")
+        assert RECORD.training
+        stored = StoredTraining(training=RECORD.training, together=2, seconds=1.5)
+        (directory / "training.json").write_text(stored.model_dump_json())
+
+    return save
+
+
+def present(directory: Path) -> dict[str, str]:
+    """Adapters in place, and what their first file says; nothing else may be there."""
+    files = [path.relative_to(directory).parts for path in directory.rglob("*") if path.is_file()]
+    assert {(first, name) for first, _, name in files} <= {
+        ("adapters", "adapter_config.json"),
+        ("adapters", "training.json"),
+    }
+    return {key: (directory / "adapters" / key / "adapter_config.json").read_text() for _, key, _ in files}
+
+
+def test_adapters_are_all_there_or_none(tmp_path: Path) -> None:
     store = Store(tmp_path)
-
-    def save(text: str, fail: bool = False) -> Any:
-        def into(directory: Path) -> None:
-            (directory / "adapter_config.json").write_text(text)
-            if fail:
-                raise OSError("disk full")
-            (directory / "adapter_model.safetensors").write_text(text)
-
-        return into
-
-    def present() -> list[str]:
-        return sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-
     with pytest.raises(OSError, match="disk full"):
-        store.write_adapter("k", save("first", fail=True))
-    assert present() == [] and not store.has_adapter("k")
-    assert store.write_adapter("k", save("second")) == "adapters/k"
-    whole = ["adapters/k/adapter_config.json", "adapters/k/adapter_model.safetensors"]
+        store.write_adapters({"a": saving("first"), "b": saving("first", fail=True)})
+    assert present(tmp_path) == {} and store.training("a") is None
+    store.write_adapters({"a": saving("second"), "b": saving("second")})
+    assert present(tmp_path) == {"a": "second", "b": "second"}
+    stored = store.training("b")
+    assert stored and stored.training == RECORD.training and stored.seconds == 1.5
     with pytest.raises(OSError, match="disk full"):
-        store.write_adapter("k", save("third", fail=True))
-    assert present() == whole and store.has_adapter("k")
-    assert (tmp_path / whole[1]).read_text() == "second"
-    store.write_adapter("k", save("fourth"))
-    assert present() == whole
-    assert (tmp_path / whole[0]).read_text() == "fourth"
+        store.write_adapters({"a": saving("third"), "b": saving("third", fail=True)})
+    assert present(tmp_path) == {"a": "second", "b": "second"}
+    store.write_adapters({"b": saving("fourth")})
+    assert present(tmp_path) == {"a": "second", "b": "fourth"}
 
 
-def test_what_a_killed_writer_left_is_in_no_ones_way(tmp_path: Path) -> None:
+def test_adapters_of_a_killed_run_are_put_in_place_or_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it writes, while it puts the first adapter in place, and while it puts the second one there."""
     store = Store(tmp_path)
-    (tmp_path / "adapters" / "k.tmp").mkdir(parents=True)
-    (tmp_path / "adapters" / "k.tmp" / "half").write_text("x")
-    store.write_adapter("k", lambda directory: (directory / "adapter_config.json").touch())
-    assert [path.name for path in store.adapter_path("k").iterdir()] == ["adapter_config.json"]
-    assert [path.name for path in (tmp_path / "adapters").iterdir()] == ["k"]
+    (tmp_path / "adapters.partial" / "a").mkdir(parents=True)
+    (tmp_path / "adapters.partial" / "a" / "half").write_text("x")
+    store.place_adapters()
+    assert present(tmp_path) == {} and store.training("a") is None
+
+    replace = Path.replace
+    for survivors in (0, 1):
+        moved: list[Path] = []
+
+        def killed(self: Path, target: Path, after: int = survivors, moved: list[Path] = moved) -> Path:
+            if self.parent.name == "adapters.complete":
+                if len(moved) == after:
+                    raise KeyboardInterrupt
+                moved.append(self)
+            return replace(self, target)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, "replace", killed)
+            store.write_adapters({"a": saving(str(survivors)), "b": saving(str(survivors))})
+        store.place_adapters()
+        assert present(tmp_path) == {"a": str(survivors), "b": str(survivors)}
+    store.place_adapters()  # nothing to do
+    assert len(present(tmp_path)) == 2
+
+
+def test_a_damaged_adapter_is_set_aside_and_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_adapters({"a": saving("x")})
+    (store.adapter_path("a") / "training.json").write_text("{")
+    assert store.training("a") is None
+    assert store.adapter_path("a").is_dir()  # looking changes nothing
+    told: list[Path] = []
+    assert store.training("a", lambda path, reason: told.append(path)) is None
+    assert told == [tmp_path / "adapters" / "a.damaged"]
+    assert (told[0] / "adapter_config.json").is_file() and not store.adapter_path("a").exists()

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ia2_eval.experiments.cell import Cell, Lora
+from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
+from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation, Provenance, Record, Training, TrainingPhase
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
@@ -32,8 +33,10 @@ def make_record(
     intervals: Mapping[str, tuple[float, float]] | None = None,
     base: Base | None = None,
     notes: tuple[str, ...] = (),
+    adapter: AdapterSpec | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Record:
-    """A finished record, or a failed one where `error` is given."""
+    """A finished record, or a failed one where `error` is given. `options`: of the method, such as `labels`."""
     trained = method not in ("no_icl", "icl")
     cell = Cell(
         base=base or Base(model="tiny"),
@@ -41,7 +44,8 @@ def make_record(
         n=None if method == "no_icl" else n,
         seed=None if method == "no_icl" else seed,
         method=method,
-        adapter=Lora() if trained else None,
+        **(options or {}),
+        adapter=(adapter or Lora()) if trained else None,
         learning_rate=learning_rate if trained else None,
         epochs=50 if trained else None,
         batch_size=4 if trained else None,

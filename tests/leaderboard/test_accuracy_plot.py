@@ -8,7 +8,7 @@ from synthetic_run import make_record
 from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
 from ia2_eval.leaderboard.aggregate import aggregate
 from ia2_eval.leaderboard.groups import group_records
-from ia2_eval.leaderboard.style import method_styles
+from ia2_eval.leaderboard.style import Column, column_styles
 
 
 def panels_of(records):
@@ -17,7 +17,7 @@ def panels_of(records):
 
 
 def figure_of(rows):
-    return accuracy_figure(rows, method_styles(row.method for row in rows), "title")
+    return accuracy_figure(rows, column_styles(row.column for row in rows), "title")
 
 
 def accuracy_records(method, by_size):
@@ -67,8 +67,22 @@ def test_the_legend_is_within_the_figure(methods):
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
     assert [text.get_text() for text in legend.get_texts()] == [
-        style.title for style in method_styles(methods).values()
+        style.title for style in column_styles(map(Column, methods)).values()
     ]
+
+
+def test_variants_have_lines_of_their_own():
+    records = [
+        make_record("sft", {"sst2": {"acc": accuracy}}, n=n, options=options)
+        for options, accuracy in ((None, 0.5), ({"labels": "icl_outputs"}, 0.75))
+        for n in (4, 8)
+    ]
+    (panel,) = panels_of(records)
+    plain, variant = (points for points, *_ in panel.containers)
+    assert list(plain.get_ydata()) == [50, 50] and list(variant.get_ydata()) == [75, 75]
+    assert plain.get_color() == variant.get_color()
+    assert (plain.get_marker(), plain.get_linestyle()) != (variant.get_marker(), variant.get_linestyle())
+    assert panel.get_legend_handles_labels()[1] == ["SFT", "SFT (icl_outputs)"]
 
 
 def test_methods_at_the_same_n_do_not_cover_one_another():

@@ -8,7 +8,7 @@ import pytest
 from synthetic_run import make_record
 
 from ia2_eval.leaderboard.aggregate import aggregate, to_csv
-from ia2_eval.leaderboard.groups import base_labels, group_records
+from ia2_eval.leaderboard.groups import Candidate, base_labels, group_records
 from ia2_eval.lm.base_model import Base
 
 
@@ -91,7 +91,7 @@ def test_missing_seeds_are_counted():
     assert (row.seeds, row.seeds_expected, row.complete) == (1, 3, False)
     assert (row.std, row.interval) == (None, None)
     assert (groups[1].missing, groups[1].failed) == (2, 1)
-    assert groups[1].expected == ((1e-3, 0), (1e-3, 1), (1e-3, 2))
+    assert groups[1].expected == tuple((Candidate(1e-3, None), seed) for seed in range(3))
 
 
 def plan_of(records):
@@ -171,10 +171,31 @@ def test_order_does_not_depend_on_the_order_of_the_records():
 def test_csv_columns_and_types():
     records = [make_record("no_icl", {"sst2": {"acc": 0.5, "ece": 0.3}}), *seeds_of("sft", [0.6])]
     table = pandas.read_csv(io.StringIO(to_csv(rows_of(records))), keep_default_na=False, na_values=[""])
-    columns = "base adapter protocol source eval ood N method metric selection learning_rate mean std ci_low ci_high"
-    assert " ".join(table.columns) == f"{columns} interval seeds seeds_expected n complete"
+    columns = "base adapter protocol source eval ood N method variant metric selection learning_rate sft_weight"
+    assert " ".join(table.columns) == f"{columns} mean std ci_low ci_high interval seeds seeds_expected n complete"
     numeric = ["learning_rate", "mean", "std", "ci_low", "ci_high", "seeds", "seeds_expected", "N", "n"]
     assert all(pandas.api.types.is_numeric_dtype(table[name]) for name in numeric)
     assert table["ood"].dtype == table["complete"].dtype == bool
     assert table["N"].tolist() == [4] * len(table)
     assert table.loc[table["method"] == "no_icl", "learning_rate"].isna().all()
+
+
+def test_variants_are_rows_of_their_own():
+    records = seeds_of("sft", [0.6, 0.7]) + seeds_of("sft", [0.2, 0.3], options={"labels": "icl_outputs"})
+    rows = rows_of(records)
+    assert the_row(rows, metric="acc", selection="dev", variant="").mean == pytest.approx(0.65)
+    assert the_row(rows, metric="acc", selection="dev", variant="icl_outputs").mean == pytest.approx(0.25)
+    table = pandas.read_csv(io.StringIO(to_csv(rows)))
+    assert set(table["variant"].dropna()) == {"icl_outputs"}
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_the_weight_of_the_joint_loss_is_in_the_csv(protocol):
+    records = []
+    for weight, accuracy in ((0.1, 0.6), (0.9, 0.8)):
+        records += seeds_of("ia2+sft", [accuracy] * 2, options={"sft_weight": weight}, protocol=protocol)
+    selection = "dev" if protocol == "strict" else "oracle"
+    rows = [row for row in rows_of(records) if (row.metric, row.selection) == ("acc", selection)]
+    found = {(row.variant, row.sft_weight, row.mean) for row in rows}
+    expected = {("w=0.1", 0.1, 0.6), ("w=0.9", 0.9, 0.8)} if protocol == "strict" else {("", 0.9, 0.8)}
+    assert found == expected

@@ -10,7 +10,7 @@ from synthetic_run import make_record, sample, write_plan, write_run
 from ia2_eval.leaderboard import build
 from ia2_eval.leaderboard.groups import group_records
 from ia2_eval.leaderboard.reliability_plot import pool, reliability_figure
-from ia2_eval.leaderboard.style import method_styles
+from ia2_eval.leaderboard.style import Column, column_styles
 
 
 def small_run():
@@ -166,7 +166,7 @@ def test_reliability_pools_the_seeds_of_the_reported_learning_rate(tmp_path):
     # one bin of 3 (confidence .55, accuracy 1), one of 9 (confidence (.95 + .95 + 1) / 3, accuracy 2/3)
     assert reliability.ece == pytest.approx(3 / 12 * 0.45 + 9 / 12 * (2.9 / 3 - 2 / 3))
 
-    figure = reliability_figure({(4, "sft"): reliability}, [4], method_styles(["sft"]), "title")
+    figure = reliability_figure({(4, Column("sft")): reliability}, [4], column_styles([Column("sft")]), "title")
     diagram, histogram = figure.axes
     assert "n 12 (3 seeds)" in diagram.get_title()
     assert [bar.get_height() for bar in histogram.patches] == [3, 9]

@@ -5,14 +5,15 @@ from math import inf
 import pytest
 from synthetic_run import make_record
 
-from ia2_eval.leaderboard.groups import group_records
-from ia2_eval.leaderboard.learning_rate import accuracy_metric, calibration_metric, chosen_learning_rates, lowest_mean
+from ia2_eval.leaderboard.groups import Candidate, group_records
+from ia2_eval.leaderboard.learning_rate import accuracy_metric, calibration_metric, chosen_candidates, lowest_mean
 
 
-def test_lowest_mean_takes_the_lowest_and_the_lower_learning_rate_on_a_tie():
+def test_lowest_mean_takes_the_lowest_and_the_first_on_a_tie():
     assert lowest_mean({1e-3: {0: 2.0, 1: 1.0}, 3e-3: {0: 1.0, 1: 1.5}}) == 3e-3
     # 0.1 + 0.2 and 0.3 + 0 differ in their last bit; the means are equal all the same.
-    assert lowest_mean({3e-3: {0: 0.3, 1: 0.0}, 1e-3: {0: 0.1, 1: 0.2}}) == 1e-3
+    assert lowest_mean({3e-3: {0: 0.3, 1: 0.0}, 1e-3: {0: 0.1, 1: 0.2}}) == 3e-3
+    assert lowest_mean({1e-3: {0: 0.1, 1: 0.2}, 3e-3: {0: 0.3, 1: 0.0}}) == 1e-3
 
 
 def test_one_lucky_seed_does_not_beat_more_seeds():
@@ -47,6 +48,10 @@ def test_headline_calibration():
     assert (calibration_metric("strict"), calibration_metric("paper")) == ("ece", "ece_mass")
 
 
+def rates(**by_selection):
+    return {selection: Candidate(rate, None) for selection, rate in by_selection.items()}
+
+
 def _dev_prefers_low_tests_disagree(protocol):
     """Dev prefers 1e-3. The source's own set prefers 3e-3, the other set 1e-2."""
     scores = {1e-3: (0.1, 0.6, 0.5), 3e-3: (0.2, 0.9, 0.6), 1e-2: (0.3, 0.7, 0.8)}
@@ -67,14 +72,14 @@ def _dev_prefers_low_tests_disagree(protocol):
 
 def test_strict_uses_the_sources_dev_choice_everywhere_with_an_oracle_beside_it():
     group = _dev_prefers_low_tests_disagree("strict")
-    assert chosen_learning_rates(group, "sst2") == {"dev": 1e-3, "oracle": 3e-3}
-    assert chosen_learning_rates(group, "fins") == {"dev": 1e-3, "oracle": 1e-2}
+    assert chosen_candidates(group, "sst2") == rates(dev=1e-3, oracle=3e-3)
+    assert chosen_candidates(group, "fins") == rates(dev=1e-3, oracle=1e-2)
 
 
 def test_paper_chooses_on_the_set_that_is_reported():
     group = _dev_prefers_low_tests_disagree("paper")
-    assert chosen_learning_rates(group, "sst2") == {"oracle": 3e-3}
-    assert chosen_learning_rates(group, "fins") == {"oracle": 1e-2}
+    assert chosen_candidates(group, "sst2") == rates(oracle=3e-3)
+    assert chosen_candidates(group, "fins") == rates(oracle=1e-2)
 
 
 def test_paper_chooses_by_its_own_accuracy():
@@ -82,7 +87,7 @@ def test_paper_chooses_by_its_own_accuracy():
         make_record("sft", {"sst2": {"acc": acc, "acc_full_vocab": 1 - acc}}, learning_rate=rate, protocol="paper")
         for rate, acc in ((1e-3, 0.9), (3e-3, 0.2))
     ]
-    assert chosen_learning_rates(group_records(records).groups[0], "sst2") == {"oracle": 3e-3}
+    assert chosen_candidates(group_records(records).groups[0], "sst2") == rates(oracle=3e-3)
 
 
 def test_without_training_or_dev_loss():
@@ -93,5 +98,40 @@ def test_without_training_or_dev_loss():
             make_record("sft", {"sst2": {"acc": 0.6}}, learning_rate=3e-3, dev_loss=None),
         ]
     ).groups
-    assert chosen_learning_rates(icl, "sst2") == {"none": None}
-    assert chosen_learning_rates(sft, "sst2") == {"oracle": 3e-3}
+    assert chosen_candidates(icl, "sst2") == {"none": Candidate(None, None)}
+    assert chosen_candidates(sft, "sst2") == rates(oracle=3e-3)
+
+
+def joint_records(protocol):
+    """The dev loss falls with the weight, whatever the learning rate; accuracy is best at w=0.1 with 3e-3."""
+    accuracy = {(0.1, 1e-3): 0.6, (0.1, 3e-3): 0.9, (0.9, 1e-3): 0.7, (0.9, 3e-3): 0.8}
+    return [
+        make_record(
+            "ia2+sft",
+            {"sst2": {"acc": acc, "acc_full_vocab": acc}},
+            learning_rate=rate,
+            dev_loss=1 - weight + rate,
+            protocol=protocol,
+            options={"sft_weight": weight},
+        )
+        for (weight, rate), acc in accuracy.items()
+    ]
+
+
+def test_paper_chooses_learning_rate_and_weight_together():
+    (group,) = group_records(joint_records("paper")).groups
+    assert group.variant == "" and len(group.expected) == 4
+    assert chosen_candidates(group, "sst2") == {"oracle": Candidate(3e-3, 0.1)}
+
+
+def test_strict_never_compares_the_dev_losses_of_two_weights():
+    low, high = group_records(joint_records("strict")).groups
+    assert (low.variant, high.variant) == ("w=0.1", "w=0.9")
+    assert chosen_candidates(low, "sst2") == {"dev": Candidate(1e-3, 0.1), "oracle": Candidate(3e-3, 0.1)}
+    assert chosen_candidates(high, "sst2") == {"dev": Candidate(1e-3, 0.9), "oracle": Candidate(3e-3, 0.9)}
+
+
+def test_a_tie_goes_to_the_lower_learning_rate():
+    records = [make_record("sft", {"sst2": {"acc": 0.5}}, learning_rate=rate) for rate in (3e-3, 1e-3)]
+    (group,) = group_records(records).groups
+    assert chosen_candidates(group, "sst2") == rates(dev=1e-3, oracle=1e-3)

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from synthetic_run import make_record
 
+from ia2_eval.experiments.adapter_specs import Ia3, Lora
 from ia2_eval.leaderboard.aggregate import aggregate
 from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.groups import group_records
@@ -142,3 +143,28 @@ def test_markdown():
     assert body[1].startswith(r"| 4 | 10 | SST2 | FinS\* | 40.0 (0.0) | 0.35 (0.00) |")
     assert r"- a\|b" in lines
     assert "![y.png](<plots/x/y.png>)" in lines
+
+
+def test_variants_are_columns_and_adapters_sections():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record("icl", metrics)]
+    for adapter in (Lora(), Ia3()):
+        records.append(make_record("sft", metrics, adapter=adapter))
+        records.append(make_record("sft", metrics, adapter=adapter, options={"labels": "icl_outputs"}))
+        records += [make_record("ia2+sft", metrics, adapter=adapter, options={"sft_weight": w}) for w in (0.1, 0.9)]
+    found = [table for table in tables_of(records) if "ORACLE" not in table.title]
+    assert [table.title for table in found] == [
+        "tiny · ia3_qko · protocol strict",
+        "tiny · lora_r8_a8_qko · protocol strict",
+    ]
+    for table in found:
+        assert table.methods == ("ICL", "SFT", "SFT (icl_outputs)", "IA2 + SFT (w=0.1)", "IA2 + SFT (w=0.9)")
+        assert not [value for row in table.rows for pair in row for value in pair if value == "missing"]
+
+
+def test_paper_says_that_the_weight_was_chosen_too():
+    metrics = {"sst2": {"acc": 0.5, "acc_full_vocab": 0.5, "ece": 0.25, "ece_mass": 0.2}}
+    records = [make_record("ia2+sft", metrics, protocol="paper", options={"sft_weight": w}) for w in (0.1, 0.9)]
+    (table,) = tables_of(records)
+    assert table.methods == ("IA2 + SFT",)
+    assert any(line.startswith("Learning rate and weight of IA2 + SFT: highest accuracy") for line in table.caption)

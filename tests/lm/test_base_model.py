@@ -104,8 +104,36 @@ def test_load() -> None:
     assert loaded.tokenizer.pad_token_id is not None
 
 
+def test_spread_over_what_there_is() -> None:
+    base_model.require_device("auto")
+    spread, plain = (load(locate(Base(model="embedded", dtype="bfloat16")), device).model for device in ("auto", None))
+    assert spread.device.type == plain.device.type
+    assert {p.dtype for p in spread.parameters()} == {torch.bfloat16}
+    assert not spread.training and not any(p.requires_grad for p in spread.parameters())
+    state = plain.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in spread.state_dict().items())
+
+
+def test_the_whole_model_must_be_on_devices_that_compute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    asked: list[object] = []
+    read = AutoModelForCausalLM.from_pretrained
+
+    def with_too_little_memory(directory: Path, device_map: object, **settings: Any) -> Any:
+        asked.append(device_map)
+        parts = ("model.embed_tokens", "model.rotary_emb", "model.norm", "lm_head", "model.layers")
+        spread = dict.fromkeys(parts, "cpu") | {"model.layers": "disk"}
+        return read(directory, device_map=spread, offload_folder=tmp_path, **settings)
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", with_too_little_memory)
+    with pytest.raises(UserError, match="'embedded' in float32 does not fit into the devices"):
+        load(locate(Base(model="embedded")), "auto")
+    assert asked == ["auto"]
+
+
 def test_a_device_that_is_not_there() -> None:
-    with pytest.raises(UserError, match="cannot use the device 'gpu'"):
+    with pytest.raises(UserError, match="cannot use the device 'gpu': give cuda, mps, cpu or auto"):
         load(locate(Base(model="embedded")), "gpu")
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="cannot use the device 'cuda'"):

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import pytest
 import torch
-from ia2_training import LoraAdapter, attach
+from ia2_training.adapters import Adapter, FullFineTuning, Ia3Adapter, LoraAdapter, PrefixAdapter, PromptAdapter
+from ia2_training.attach import attach
 from peft import PeftModel
 from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from ia2_eval.lm.base_model import Base, load, locate
 from ia2_eval.lm.merged import merged_adapter
@@ -14,19 +17,30 @@ from ia2_eval.lm.merged import merged_adapter
 TOKENS = torch.arange(24).reshape(2, 12)
 
 
+ADAPTERS = [LoraAdapter(), Ia3Adapter(), Ia3Adapter(scale="inputs")]
+
+
 @pytest.fixture(params=["float32", "bfloat16"])
-def adapted(request: pytest.FixtureRequest) -> PeftModel:
-    """The embedded model with an adapter whose update is not zero."""
-    model = attach(load(locate(Base(model="embedded", dtype=request.param)), "cpu").model, LoraAdapter(), seed=0)
+def base(request: pytest.FixtureRequest) -> PreTrainedModel:
+    return load(locate(Base(model="embedded", dtype=request.param)), "cpu").model
+
+
+@pytest.fixture(params=ADAPTERS, ids=repr)
+def adapted(request: pytest.FixtureRequest, base: PreTrainedModel) -> PeftModel:
+    """The embedded model with an adapter that changes it."""
+    return changed(attach(base, request.param, seed=0))
+
+
+def changed(model: PeftModel) -> PeftModel:
     draws = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=draws))
+            if parameter.requires_grad and "lora_A" not in name:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=draws))
     return model
 
 
-def weights(model: PeftModel) -> dict[str, Tensor]:
+def weights(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
@@ -51,17 +65,60 @@ def test_inside_the_weights_are_merged_and_afterwards_as_before(adapted: PeftMod
     assert not torch.equal(expected, unmerged)  # rounding, in float32 too
 
 
-def test_pefts_own_unmerging_would_not_give_the_weights_back() -> None:
+@pytest.mark.parametrize("base", ["bfloat16"], indirect=True)
+@pytest.mark.filterwarnings("ignore:Unmerge result")
+def test_pefts_own_unmerging_would_not_give_the_weights_back(adapted: PeftModel) -> None:
     """Why the context keeps a copy. Should this fail one day, PEFT can do it alone."""
-    model = attach(load(locate(Base(model="embedded", dtype="bfloat16")), "cpu").model, LoraAdapter(), seed=0)
+    before = weights(adapted)
+    adapted.merge_adapter()
+    adapted.unmerge_adapter()
+    assert not equal(weights(adapted), before)
+
+
+@pytest.mark.parametrize("base", ["bfloat16"], indirect=True)
+def test_merging_warns_of_nothing(adapted: PeftModel) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with merged_adapter(adapted):
+            pass
+
+
+@pytest.mark.parametrize("scale", ["outputs", "inputs"])
+def test_the_weights_of_ia3_are_scaled_and_rounded(base: PreTrainedModel, scale: str) -> None:
+    adapted = changed(attach(base, Ia3Adapter(scale=scale), seed=0))  # type: ignore[arg-type]
+    layer = adapted.base_model.model.model.layers[1].self_attn.k_proj
+    weight, vector = layer.base_layer.weight.clone(), layer.ia3_l["default"].flatten()
+    expected = (weight * (vector[:, None] if scale == "outputs" else vector)).to(weight.dtype)
+    with merged_adapter(adapted):
+        assert torch.equal(layer.base_layer.weight, expected)
+    assert torch.equal(layer.base_layer.weight, weight)
+
+
+def test_a_bias_is_scaled_with_the_outputs_and_comes_back() -> None:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=30, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, attention_bias=True,
+    )  # fmt: skip
+    adapted = changed(attach(LlamaForCausalLM(config).bfloat16().eval(), Ia3Adapter(), seed=0))
+    layer = adapted.base_model.model.model.layers[0].self_attn.q_proj
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(0.1)
-    before = weights(model)
-    model.merge_adapter()
-    model.unmerge_adapter()
-    assert not equal(weights(model), before)
+        layer.base_layer.bias.copy_(torch.linspace(-1, 1, 16))
+        layer.ia3_l["default"][0] = 0  # which no division undoes
+    bias = layer.base_layer.bias.clone()
+    with merged_adapter(adapted):
+        assert torch.equal(layer.base_layer.bias, (bias * layer.ia3_l["default"].flatten()).bfloat16())
+    assert torch.equal(layer.base_layer.bias, bias)
+
+
+@pytest.mark.parametrize("adapter", [None, PromptAdapter(3), PrefixAdapter(3), FullFineTuning()], ids=repr)
+def test_what_cannot_be_merged_stays_as_it_is(base: PreTrainedModel, adapter: Adapter | None) -> None:
+    model = base if adapter is None else changed(attach(base, adapter, seed=0))
+    before, unmerged = weights(model), logits(model)
+    with merged_adapter(model):
+        assert equal(weights(model), before)
+        torch.testing.assert_close(logits(model), unmerged)
+    assert equal(weights(model), before)
 
 
 def test_after_an_exception_the_weights_are_as_before(adapted: PeftModel) -> None:

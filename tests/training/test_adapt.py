@@ -12,8 +12,14 @@ import torch
 from ia2_training import (
     METHODS,
     Adapted,
+    Alignment,
     Check,
+    FullFineTuning,
+    Ia3Adapter,
     LoraAdapter,
+    Method,
+    PrefixAdapter,
+    PromptAdapter,
     TeacherTargets,
     TrainingConfig,
     TrainingExample,
@@ -60,7 +66,7 @@ def run(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: li
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_lowers_its_losses(run: Any, method: str) -> None:
     history = run(method=method).history
-    assert [phase.loss for phase in history] == [loss.name for loss in METHODS[method]]
+    assert [phase.loss for phase in history] == [loss.name for loss in Method(method).phases]
     for phase in history:
         assert phase.steps == len(phase.train_losses) == 6
         assert phase.train_losses[-1] < 0.9 * phase.train_losses[0]
@@ -92,33 +98,79 @@ def test_the_seed_decides_the_order(
         assert order[0] + order[1] == pytest.approx(order[2] + order[3]), "an epoch is a permutation"
 
 
-def test_two_phases_in_one_go_or_from_a_saved_first_phase(run: Any, tmp_path: Path) -> None:
-    whole = run(method="ia2_sft")
+@pytest.mark.parametrize("method", ["ia2_sft", "sft_ia2"])
+def test_two_phases_in_one_go_or_from_a_saved_first_phase(run: Any, tmp_path: Path, method: str) -> None:
+    whole = run(method=method)
     history = whole.history
     at_once = trained(whole)
-    first = run(method="ia2")
+    first = run(method=Method(method).before_last_phase)
     first.save(tmp_path)
     first.detach()
-    second = run(method="ia2_sft", initial_adapter=tmp_path)
+    second = run(method=method, initial_adapter=tmp_path)
     assert second.history == history[1:]
     assert same(at_once, trained(second))
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        Method("ia2", alignment=Alignment(output="residual")),
+        Method("ia2", alignment=Alignment(output="mlp", layers=(1,), distance="cosine")),
+        Method("ia2_sft", labels="icl_outputs", alignment=Alignment(layers=(0,), distance="normalised_mse")),
+        Method("ia2+sft", sft_weight=0.1),
+        Method("soft_sft", top_k=4),
+    ],
+    ids=str,
+)
+def test_choices_of_a_method(run: Any, method: Method) -> None:
+    history = run(method=method).history
+    assert [phase.loss for phase in history] == [loss.name for loss in method.phases]
+    for phase in history:
+        assert phase.train_losses[-1] < 0.9 * phase.train_losses[0]
+
+
+@pytest.mark.parametrize("method", ["ia2_sft", "ia2+sft"])
+@pytest.mark.parametrize(
+    "adapter", [Ia3Adapter(), PromptAdapter(4), PrefixAdapter(4), FullFineTuning()], ids=lambda a: type(a).__name__
+)
+def test_every_adapter_is_trained_saved_and_taken_off(
+    run: Any, model: PreTrainedModel, tmp_path: Path, adapter: Any, method: str
+) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    adapted = run(method=method, adapter=adapter)
+    for phase in adapted.history:
+        assert phase.train_losses[-1] < phase.train_losses[0]
+    logits = adapted.model(IDS).logits
+    adapted.save(tmp_path)
+    base = adapted.detach()
+    assert base is model
+    assert before.keys() == base.state_dict().keys()
+    assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items())
+    again = run(method=method, adapter=adapter, config=replace(SHORT, learning_rate=1e-30), initial_adapter=tmp_path)
+    torch.testing.assert_close(again.model(IDS).logits, logits, atol=1e-5, rtol=0)
+    assert len(again.history) == len(Method(method).phases[-1:])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradient_checkpointing_changes_nothing(run: Any, model: PreTrainedModel, method: str) -> None:
+    forwards: list[None] = []
+    model.model.layers[0].self_attn.register_forward_hook(lambda *_: forwards.append(None))
+    plain = trained(run(method=method))
+    once = len(forwards)
+    forwards.clear()
+    checkpointed = trained(run(method=method, config=replace(SHORT, gradient_checkpointing=True)))
+    assert len(forwards) > once, "layers run again in the backward pass"
+    for one, other in zip(plain, checkpointed, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
 def test_shared_targets_change_nothing(
-    run: Any,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    examples: list[TrainingExample],
-    tmp_path: Path,
+    run: Any, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
 ) -> None:
     config = replace(SHORT, max_new_tokens=4)
     collected_here = trained(run(method="ia2", config=config))
     targets = TeacherTargets.collect(model, tokenizer, examples[:2], examples[2:], max_new_tokens=4)
     assert same(collected_here, trained(run(method="ia2", config=config, targets=targets)))
-    on_disk = replace(config, target_directory=tmp_path, target_batch_size=4)
-    assert same(collected_here, trained(run(method="ia2", config=on_disk)))
-    assert len(list(tmp_path.glob("*.safetensors"))) == len(examples)
-
     cut = replace(config, answer_end=lambda text: 1)
     targets = TeacherTargets.collect(
         model, tokenizer, examples[:2], examples[2:], max_new_tokens=4, answer_end=cut.answer_end

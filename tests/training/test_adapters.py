@@ -1,116 +1,66 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
-from ia2_training import LoraAdapter, attach, detach
+from ia2_training.adapters import Ia3Adapter, LoraAdapter, PrefixAdapter, PromptAdapter
+from ia2_training.attach import attach
 from peft import LoraConfig, PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-IDS = torch.tensor([[5, 6, 7, 8]])
+LINEAR = {"q_proj": (32, 32), "k_proj": (32, 16), "o_proj": (32, 32)}
+"""Inputs and outputs; the models of these tests have two keys and values for four queries."""
 
 
-def weights(model: PeftModel) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
+def trained(model: PeftModel) -> dict[str, Tensor]:
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def test_the_seed_decides_the_initial_values(model: PreTrainedModel) -> None:
-    drawn = []
-    for seed in (0, 0, 1):
-        adapted = attach(model, LoraAdapter(), seed=seed)
-        drawn.append(weights(adapted))
-        detach(adapted)
-    for name, value in drawn[0].items():
-        assert torch.equal(value, drawn[1][name])
-        assert torch.equal(value, drawn[2][name]) == ("lora_B" in name)
-
-
-def test_the_random_numbers_of_the_caller_are_untouched(model: PreTrainedModel) -> None:
-    torch.manual_seed(7)
-    expected = torch.rand(3)
-    torch.manual_seed(7)
-    attach(model, LoraAdapter(), seed=0)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_only_the_named_modules_are_adapted(model: PreTrainedModel) -> None:
+def test_lora_adapts_only_the_named_modules(model: PreTrainedModel) -> None:
     adapted = attach(model, LoraAdapter(r=3, alpha=6, modules=("v_proj", "up_proj")), seed=0)
-    trained = weights(adapted)
-    assert len(trained) == 2 * 2 * 2  # layers, modules, A and B
-    assert all("v_proj" in name or "up_proj" in name for name in trained)
-    assert {min(value.shape) for value in trained.values()} == {3}
+    weights = trained(adapted)
+    assert len(weights) == 2 * 2 * 2  # layers, modules, A and B
+    assert all("v_proj" in name or "up_proj" in name for name in weights)
+    assert {min(value.shape) for value in weights.values()} == {3}
     assert adapted.base_model.model.model.layers[0].self_attn.v_proj.scaling == {"default": 2.0}
 
 
-def test_float32_over_a_bfloat16_base(model: PreTrainedModel) -> None:
-    adapted = attach(model.bfloat16(), LoraAdapter(), seed=0)
-    assert {value.dtype for value in weights(adapted).values()} == {torch.float32}
-    assert {value.dtype for value in adapted.parameters() if not value.requires_grad} == {torch.bfloat16}
+@pytest.mark.parametrize("scale", ["outputs", "inputs"])
+@torch.no_grad()
+def test_ia3_scales_the_side_that_is_asked_for(model: PreTrainedModel, scale: str) -> None:
+    linear = {name: getattr(model.model.layers[1].self_attn, name) for name in LINEAR}
+    adapted = attach(model, Ia3Adapter(scale=scale), seed=0)  # type: ignore[arg-type]
+    draws = torch.Generator().manual_seed(0)
+    for name, (inputs, outputs) in LINEAR.items():
+        layer = getattr(adapted.base_model.model.model.layers[1].self_attn, name)
+        vector = layer.ia3_l["default"]
+        assert vector.numel() == (outputs if scale == "outputs" else inputs)
+        assert torch.equal(vector, torch.ones_like(vector))  # at the start nothing changes
+        vector.copy_(torch.randn(vector.shape, generator=draws))
+        x, l = torch.randn(5, inputs, generator=draws), vector.flatten()  # noqa: E741
+        weight = linear[name].weight
+        expected = l * (x @ weight.T) if scale == "outputs" else (l * x) @ weight.T
+        torch.testing.assert_close(layer(x), expected)
+    assert len(trained(adapted)) == 2 * len(LINEAR)
 
 
-def test_detach_gives_the_base_back(model: PreTrainedModel) -> None:
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    logits = model(IDS).logits
-    adapted = attach(model, LoraAdapter(), seed=0)
-    with torch.no_grad():
-        for value in adapted.parameters():
-            if value.requires_grad:
-                value.fill_(0.5)
-    assert not torch.allclose(adapted(IDS).logits, logits)
-    base = detach(adapted)
-    assert base is model
-    after = base.state_dict()
-    assert after.keys() == before.keys()
-    assert all(torch.equal(after[name], value) for name, value in before.items())
-    assert torch.equal(base(IDS).logits, logits)
-
-
-def test_an_initial_adapter_gives_its_weights(model: PreTrainedModel, tmp_path: Path) -> None:
-    first = attach(model, LoraAdapter(), seed=3)
-    saved = weights(first)
-    first.save_pretrained(tmp_path)
-    detach(first)
-    loaded = weights(attach(model, LoraAdapter(), seed=4, initial_adapter=tmp_path))
-    assert loaded.keys() == saved.keys()
-    assert all(torch.equal(loaded[name], value) for name, value in saved.items())
-
-
-def test_initial_adapters_that_do_not_fit_are_refused(
-    make_model: Callable[[str], PreTrainedModel], tmp_path: Path
-) -> None:
-    model = make_model("qwen3")
-    with pytest.raises(ValueError, match=r"no adapter_config\.json"):
-        attach(model, LoraAdapter(), seed=0, initial_adapter=tmp_path)
-    adapted = attach(model, LoraAdapter(), seed=0)
-    adapted.save_pretrained(tmp_path)
-    detach(adapted)
-    with pytest.raises(ValueError, match="r is 8, not 4"):
-        attach(model, LoraAdapter(r=4), seed=0, initial_adapter=tmp_path)
-    shallow = make_model("qwen3")
-    del shallow.model.layers[1]
-    with pytest.raises(ValueError, match="does not fit this model"):
-        attach(shallow, LoraAdapter(), seed=0, initial_adapter=tmp_path)
-    assert not hasattr(shallow, "peft_config"), "the base is left as it was"
-
-
-def test_a_module_name_that_matches_nothing_is_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(ValueError, match=r"named 'w_pack'.* It has: .*k_proj.*q_proj"):
-        attach(model, LoraAdapter(modules=("q_proj", "w_pack")), seed=0)
-
-
-def test_a_second_adapter_is_refused(model: PreTrainedModel) -> None:
-    adapted = attach(model, LoraAdapter(), seed=0)
-    for occupied in (model, adapted):
-        with pytest.raises(ValueError, match="already carries an adapter"):
-            attach(occupied, LoraAdapter(), seed=0)
+def test_virtual_tokens_have_the_size_of_what_they_stand_for(qwen3: PreTrainedModel) -> None:
+    prompt = trained(attach(qwen3, PromptAdapter(5), seed=0))
+    assert [value.shape for value in prompt.values()] == [(5, 32)]
+    prefix = trained(attach(qwen3, PrefixAdapter(5), seed=0))
+    assert [value.shape for value in prefix.values()] == [(5, 2 * 2 * 2 * 8)]  # layers, key and value, heads, width
+    for (values,) in (prompt.values(), prefix.values()):  # drawn from N(0, 1)
+        assert 0.9 < values.std() < 1.1 and values.mean().abs() < 0.15
 
 
 def test_all_faults_of_an_adapter_at_once() -> None:
-    with pytest.raises(ValueError, match=r"r = 0: .*; alpha = -1: .*; modules"):
+    with pytest.raises(ValueError, match=r"LoraAdapter: r = 0: .*; alpha = -1: .*; modules = \(\)"):
         LoraAdapter(r=0, alpha=-1, modules=())
+    with pytest.raises(ValueError, match=r"Ia3Adapter: modules = \(\): .*; scale = 'weights': must be 'outputs' or"):
+        Ia3Adapter(modules=(), scale="weights")  # type: ignore[arg-type]
+    for kind in (PromptAdapter, PrefixAdapter):
+        with pytest.raises(ValueError, match=rf"{kind.__name__}: virtual_tokens = 0: must be at least 1"):
+            kind(0)
 
 
 def test_an_adapter_type_is_one_class_with_one_method(model: PreTrainedModel) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ia2_training.batches import TokenSequence, encode_answer, encode_prompt, left_pad, make_batch
+from ia2_training.batches import TokenSequence, encode_answer, encode_prompt, left_pad, make_batch, pad_left
 from ia2_training.examples import TrainingExample
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -19,6 +19,13 @@ def test_left_pad() -> None:
     assert ids.tolist() == [[7, 8, 9], [0, 0, 5]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
     assert positions.tolist() == [[0, 1, 2], [0, 0, 0]]
+
+
+def test_pad_left() -> None:
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert pad_left(rows, 4, dim=1).tolist() == [[0, 0, 1, 2], [0, 0, 3, 4]]
+    assert pad_left(rows, 3, dim=0).tolist() == [[0, 0], [1, 2], [3, 4]]
+    assert pad_left(rows, 2, dim=0) is rows
 
 
 def test_responses_end_together_and_their_last_token_is_not_forwarded() -> None:

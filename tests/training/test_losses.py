@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from ia2_training import (
+    Alignment,
     AlignmentLoss,
     CrossEntropyLoss,
+    JointLoss,
     LoraAdapter,
     Loss,
+    SoftLabelLoss,
     Targets,
     TrainingExample,
-    alignment,
     attach,
     collect_targets,
+    soft_label_divergence,
 )
 from ia2_training.batches import TokenSequence, encode_prompt, make_batch
 from peft import PeftModel
@@ -43,8 +49,13 @@ def sequences_of(
 
 def ragged(targets: Sequence[Targets]) -> list[Targets]:
     """Responses of 2, 3, 4, ... tokens."""
-    assert isinstance(targets[0].source, Tensor)
-    return [Targets(t.response_ids[: i + 2], t.activations[:, : i + 2]) for i, t in enumerate(targets)]
+
+    def cut(target: Targets, length: int) -> Targets:
+        distributions = target.distributions()[0][:length] if target.log_probabilities is not None else None
+        ids, activations = target.response_ids[:length], target.activations[:, :length]
+        return replace(target, response_ids=ids, source=activations, log_probabilities=distributions)
+
+    return [cut(target, index + 2) for index, target in enumerate(targets)]
 
 
 @contextmanager
@@ -58,11 +69,27 @@ def o_proj_outputs(model: nn.Module) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-@pytest.mark.parametrize("loss", [AlignmentLoss(), CrossEntropyLoss()], ids=lambda loss: loss.name)
+LOSSES: list[Loss] = [
+    AlignmentLoss(),
+    AlignmentLoss(Alignment(output="residual", distance="cosine")),
+    AlignmentLoss(Alignment(output="mlp", layers=(-1,), distance="normalised_mse")),
+    CrossEntropyLoss(),
+    CrossEntropyLoss("teacher"),
+    JointLoss(0.3),
+    SoftLabelLoss(),
+    SoftLabelLoss(top_k=3),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_batched_equals_one_by_one(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample], loss: Loss
 ) -> None:
-    targets = ragged(collect_targets(model, tokenizer, examples, max_new_tokens=TOKENS))
+    output = loss.alignment.output if isinstance(loss, AlignmentLoss) else "attention"
+    collected = collect_targets(
+        model, tokenizer, examples, max_new_tokens=TOKENS, output=output, distributions=isinstance(loss, SoftLabelLoss)
+    )
+    targets = ragged(collected)
     sequences = sequences_of(tokenizer, examples, targets)
     student = student_of(model)
     trainable = [parameter for parameter in student.parameters() if parameter.requires_grad]
@@ -121,28 +148,6 @@ def test_no_distance_from_a_teacher_without_demonstrations_to_a_fresh_adapter(
     assert AlignmentLoss()(student, make_batch(sequences), shifted, float32=True).min() > 1e-3
 
 
-def test_alignment_by_hand() -> None:
-    """Two layers, two positions of which the second row has one, width 2."""
-    student = torch.zeros(2, 2, 2, 2)
-    teacher = torch.tensor([[[[1.0, 0], [0, 1]], [[2, 2], [2, 2]]], [[[9, 9], [1, 1]], [[9, 9], [3, 0]]]])
-    mask = torch.tensor([[True, True], [False, True]])
-    # First row: 2/4 + 16/4; second row: 2/2 + 9/2.
-    assert alignment(student, teacher, mask).tolist() == [4.5, 5.5]
-
-
-def test_paper_alignment_is_quantised_by_the_dtype_of_the_model() -> None:
-    torch.manual_seed(0)
-    student, teacher = torch.randn(2, 3, 2, 4, 16).bfloat16()
-    mask = torch.ones(3, 4, dtype=torch.bool)
-    strict = alignment(student, teacher, mask, float32=True)
-    paper = alignment(student, teacher, mask, float32=False)
-    assert strict.dtype == torch.float32
-    assert paper.dtype == torch.bfloat16
-    published = torch.stack([((s - t) ** 2).mean() * 2 for s, t in zip(student, teacher, strict=True)])
-    torch.testing.assert_close(paper, published, atol=0, rtol=2**-8)
-    assert not torch.equal(strict, paper.float())
-
-
 def test_cross_entropy_is_that_of_hugging_face(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
 ) -> None:
@@ -156,6 +161,109 @@ def test_cross_entropy_is_that_of_hugging_face(
         labels = tokens.clone()
         labels[:, : len(sequence.prompt_ids)] = -100
         assert loss.item() == pytest.approx(model(tokens, labels=labels).loss.item(), abs=1e-5)
+
+
+@pytest.fixture
+def case(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> Callable[[Loss], Tensor]:
+    """A loss of a student with ragged targets of its teacher."""
+    targets = ragged(collect_targets(qwen3, tokenizer, examples, max_new_tokens=TOKENS, distributions=True))
+    batch = make_batch(sequences_of(tokenizer, examples, targets))
+    student = student_of(qwen3)
+
+    def case(loss: Loss) -> Tensor:
+        with torch.no_grad():
+            return loss(student, batch, targets, float32=True)
+
+    return case
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.001, 0.5, 1.0])
+def test_joint_is_the_convex_mix_on_the_outputs_of_the_teacher(case: Callable[[Loss], Tensor], weight: float) -> None:
+    aligned, labelled = case(AlignmentLoss()), case(CrossEntropyLoss("teacher"))
+    assert (aligned - labelled).abs().min() > 0.1, "the two must differ for this to say anything"
+    torch.testing.assert_close(case(JointLoss(weight)), (1 - weight) * aligned + weight * labelled)
+    relative = Alignment(layers=(1,), distance="cosine")
+    mixed = (1 - weight) * case(AlignmentLoss(relative)) + weight * labelled
+    torch.testing.assert_close(case(JointLoss(weight, relative)), mixed)
+
+
+def test_joint_takes_one_forward_pass(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    targets = collect_targets(qwen3, tokenizer, examples, max_new_tokens=TOKENS)
+    passes: list[Any] = []
+    qwen3.register_forward_hook(lambda *_: passes.append(None))
+    JointLoss(0.5)(qwen3, make_batch(sequences_of(tokenizer, examples, targets)), targets, float32=True)
+    assert len(passes) == 1
+
+
+def test_layers_add_up(case: Callable[[Loss], Tensor]) -> None:
+    one, other = (case(AlignmentLoss(Alignment(layers=(layer,)))) for layer in (0, -1))
+    assert not torch.allclose(one, other, rtol=0.01)
+    torch.testing.assert_close(one + other, case(AlignmentLoss()))
+    torch.testing.assert_close(case(AlignmentLoss(Alignment(layers=(1, 0)))), case(AlignmentLoss()))
+
+
+def slow_divergence(logits: list[float], teacher: dict[int, float]) -> float:
+    """KL of one position, token by token; the mass that `teacher` does not name is spread over all other tokens."""
+    total = sum(math.exp(logit) for logit in logits)
+    rest = (1 - sum(teacher.values())) / max(len(logits) - len(teacher), 1)
+    divergence = 0.0
+    for token, logit in enumerate(logits):
+        p = teacher.get(token, rest)
+        divergence += p * (math.log(p) - math.log(math.exp(logit) / total)) if p > 0 else 0.0
+    return divergence
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 6, None])
+def test_soft_labels_by_a_slow_loop(k: int | None) -> None:
+    draws = torch.Generator().manual_seed(0)
+    logits, teacher_logits = 3 * torch.randn(2, 2, 3, 6, generator=draws, dtype=torch.float64)
+    mask = torch.tensor([[True, True, True], [False, False, True]])
+    teacher = teacher_logits.log_softmax(-1)
+    values, ids = teacher.topk(k) if k else (teacher, None)
+    computed = soft_label_divergence(logits, values, ids, mask)
+    assert computed.dtype == torch.float64
+    for row, positions in enumerate(([0, 1, 2], [2])):
+        expected = []
+        for position in positions:
+            tokens = range(6) if ids is None else ids[row, position].tolist()
+            named = {token: teacher[row, position, token].exp().item() for token in tokens}
+            expected.append(slow_divergence(logits[row, position].tolist(), named))
+        assert computed[row].item() == pytest.approx(sum(expected) / len(expected), rel=1e-9)
+    if k is None:
+        student = torch.distributions.Categorical(logits=logits)
+        divergence = torch.distributions.kl_divergence(torch.distributions.Categorical(logits=teacher), student)
+        assert computed[0].item() == pytest.approx(divergence[0].mean().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 3, None])
+def test_soft_labels_of_a_certain_teacher_are_cross_entropy(k: int | None) -> None:
+    """A teacher that leaves no mass for other tokens; 0 log 0 = 0, also in the gradient."""
+    logits = torch.randn(1, 2, 6, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    teacher = torch.full((1, 2, 6), -math.inf)
+    teacher[0, 0, 4] = teacher[0, 1, 2] = 0.0
+    values, ids = teacher.topk(k) if k else (teacher, None)
+    computed = soft_label_divergence(logits, values, ids, torch.ones(1, 2, dtype=torch.bool))
+    expected = torch.nn.functional.cross_entropy(logits[0], torch.tensor([4, 2]))
+    torch.testing.assert_close(computed[0], expected)
+    gradients = [torch.autograd.grad(value, logits, retain_graph=True)[0] for value in (computed.sum(), expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_soft_labels_vanish_for_the_teacher_itself(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    """Only where distribution g is the one that predicts response token g; also after padding."""
+    bare = [TrainingExample(example.prompt, example.answer) for example in examples]
+    targets = ragged(collect_targets(qwen3, tokenizer, bare, max_new_tokens=TOKENS, distributions=True))
+    batch = make_batch(sequences_of(tokenizer, bare, targets))
+    losses = SoftLabelLoss()(qwen3, batch, targets, float32=True)
+    torch.testing.assert_close(losses, torch.zeros(len(bare)), atol=1e-5, rtol=0)
+    few = SoftLabelLoss(top_k=2)(qwen3, batch, targets, float32=True)
+    assert few.min() > 0.01, "the mass beyond the two is spread evenly, which is not what the teacher does"
 
 
 def test_alignment_takes_one_position_through_the_head(
@@ -174,3 +282,16 @@ def test_targets_of_another_model_are_refused(
     targets = [Targets((5,), torch.zeros(1, 1, 32))]  # would broadcast over two layers
     with pytest.raises(ValueError, match="another model"):
         AlignmentLoss()(make_model("qwen3"), make_batch([TokenSequence((4,), (5,))]), targets, float32=True)
+
+
+def test_targets_of_another_output_or_without_distributions_are_refused(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    targets = collect_targets(qwen3, tokenizer, examples)
+    batch = make_batch(sequences_of(tokenizer, examples, targets))
+    with pytest.raises(ValueError, match="'attention' activations, not 'mlp'"):
+        AlignmentLoss(Alignment(output="mlp"))(qwen3, batch, targets, float32=True)
+    with pytest.raises(ValueError, match="distributions=True"):
+        SoftLabelLoss()(qwen3, batch, targets, float32=True)
+    with pytest.raises(ValueError, match="no layer 2"):
+        AlignmentLoss(Alignment(layers=(2,)))(qwen3, batch, targets, float32=True)

@@ -2,13 +2,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from ia2_training import LoraAdapter, Targets, TeacherTargets, TrainingExample, attach, collect_targets
+from ia2_training import (
+    LoraAdapter,
+    Output,
+    Targets,
+    TrainingExample,
+    attach,
+    collect_targets,
+    decoding,
+    record_activations,
+)
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
+
+from tests.training.test_families import FAMILIES
 
 TOKENS = 7
 
@@ -203,29 +214,150 @@ def test_an_adapter_is_off_while_the_teacher_answers(
         collect_targets(model, tokenizer, examples)  # the adapter is in it, and cannot be switched off from here
 
 
-def test_directory_equals_memory(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample], tmp_path: Path
-) -> None:
-    memory = TeacherTargets.collect(model, tokenizer, examples[:3], examples[3:], max_new_tokens=TOKENS)
-    stored = TeacherTargets.collect(
-        model, tokenizer, examples[:3], examples[3:], max_new_tokens=TOKENS, directory=tmp_path / "targets"
-    )
-    assert_same(stored.train, memory.train, tolerance=0)
-    assert_same(stored.dev, memory.dev, tolerance=0)
-    files = sorted((tmp_path / "targets").iterdir())
-    assert [file.name for file in files] == [f"{index:05d}.safetensors" for index in range(4)]
-    assert_same([Targets.load(file) for file in files], memory.train + memory.dev, tolerance=0)
-    files[0].unlink()
-    assert stored.train[0].response_ids == memory.train[0].response_ids
-    with pytest.raises(FileNotFoundError):  # the activations are read only now
-        _ = stored.train[0].activations
-
-
 def test_activations_keep_the_dtype_of_the_base(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample], tmp_path: Path
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
 ) -> None:
-    targets = collect_targets(model.bfloat16(), tokenizer, examples, directory=tmp_path)
+    targets = collect_targets(model.bfloat16(), tokenizer, examples, distributions=True)
     assert {target.activations.dtype for target in targets} == {torch.bfloat16}
+    assert {target.distributions()[0].dtype for target in targets} == {torch.float32}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("output", ["attention", "residual", "mlp"])
+def test_every_family_and_output_against_full_recomputation(
+    tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample], family: str, output: Output
+) -> None:
+    """Among them sliding windows that are shorter than the prompts."""
+    torch.manual_seed(0)
+    model = FAMILIES[family]().eval().requires_grad_(False)
+    model.generation_config.eos_token_id = None
+    tokenizer.eos_token = "<eot>"  # which none of them predicts
+    targets = collect_targets(model, tokenizer, examples, max_new_tokens=4, output=output)
+    for target, example in zip(targets, examples, strict=True):
+        tokens = [*tokenizer(example.context)["input_ids"], *target.response_ids[:-1]]
+        length = len(target.response_ids)
+        with record_activations(model, length, output) as activations:
+            logits = model(torch.tensor([tokens]), use_cache=False).logits
+        assert list(target.response_ids) == logits[0, -length:].argmax(-1).tolist()
+        torch.testing.assert_close(target.activations, torch.cat(activations), atol=1e-4, rtol=1e-4)
+        assert target.output == output
+
+
+def test_a_frozen_base_gives_the_same_bits(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    trainable = collect_targets(model, tokenizer, examples, distributions=True)
+    assert all(parameter.requires_grad for parameter in model.parameters()), "the model is left as it was"
+    model.requires_grad_(False)
+    for one, other in zip(trainable, collect_targets(model, tokenizer, examples, distributions=True), strict=True):
+        assert torch.equal(one.activations, other.activations)
+        assert torch.equal(one.distributions()[0], other.distributions()[0])
+
+
+@pytest.mark.parametrize("prefill_tokens", [1, 90, 10_000], ids=["alone", "in-groups", "together"])
+def test_prefilling_in_groups_changes_nothing(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: list[TrainingExample],
+    monkeypatch: pytest.MonkeyPatch,
+    prefill_tokens: int,
+) -> None:
+    whole = collect_targets(model, tokenizer, examples, max_new_tokens=TOKENS)
+    monkeypatch.setattr(decoding, "PREFILL_TOKENS", prefill_tokens)
+    with forward_passes(model) as widths:
+        assert_same(collect_targets(model, tokenizer, examples, max_new_tokens=TOKENS), whole)
+    prefills = len([width for width in widths if width > 1])
+    assert prefills in {1: {4}, 90: {2, 3}, 10_000: {1}}[prefill_tokens]
+
+
+def test_rows_that_are_done_leave_the_batch(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    """One after the other stops, at its own length; the others go on undisturbed."""
+    qwen3.generation_config.eos_token_id = None
+    whole = collect_targets(qwen3, tokenizer, examples, max_new_tokens=12)
+    texts = [tokenizer.decode(target.response_ids, skip_special_tokens=True) for target in whole]
+    ends = {
+        text[:4]: len(tokenizer.decode(target.response_ids[: 3 * index], skip_special_tokens=True))
+        for index, (text, target) in enumerate(zip(texts, whole, strict=True), 1)
+    }
+    assert len(ends) == len(examples), "the texts must differ from the start"
+
+    def answer_end(text: str) -> int | None:
+        """The row of index i is cut after 3 (i + 1) tokens."""
+        end = ends.get(text[:4], 1000)
+        return end if len(text) >= end else None
+
+    rows: list[int] = []
+    qwen3.model.register_forward_pre_hook(
+        lambda _m, _a, inputs: rows.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+    cut = collect_targets(qwen3, tokenizer, examples, max_new_tokens=12, answer_end=answer_end)
+    for index, (short, long) in enumerate(zip(cut, whole, strict=True), 1):
+        assert short.response_ids[: 3 * index] == long.response_ids[: 3 * index]
+        assert len(short.response_ids) == min(3 * index + 1, 12)
+        torch.testing.assert_close(short.activations, long.activations[:, : len(short.response_ids)], atol=1e-5, rtol=0)
+    assert set(rows) == {4, 2, 1}
+
+
+@pytest.mark.parametrize("top_k", [None, 1, 5])
+def test_distributions_are_those_that_predicted_the_tokens(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample], top_k: int | None
+) -> None:
+    model.generation_config.eos_token_id = None
+    targets = collect_targets(
+        model, tokenizer, examples, max_new_tokens=TOKENS, distributions=True, top_k=top_k, answer_end=None
+    )
+    for target, example in zip(targets, examples, strict=True):
+        log_probabilities, token_ids = target.distributions(top_k)
+        prefix = list(tokenizer(example.context)["input_ids"])
+        for position, token in enumerate(target.response_ids):
+            logits = model(torch.tensor([prefix + list(target.response_ids[:position])])).logits[0, -1]
+            expected = (logits.double().exp() / logits.double().exp().sum()).log().float()
+            if token_ids is None:
+                torch.testing.assert_close(log_probabilities[position], expected, atol=1e-4, rtol=0)
+            else:
+                assert token_ids[position, 0] == token
+                assert token_ids[position].tolist() == expected.sort(descending=True).indices[:top_k].tolist()
+                torch.testing.assert_close(
+                    log_probabilities[position], expected[token_ids[position]], atol=1e-4, rtol=0
+                )
+
+
+def test_a_cut_response_has_distributions_and_activations_of_the_same_positions(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    def collect(**cut: Any) -> Targets:
+        return collect_targets(qwen3, tokenizer, examples[:1], max_new_tokens=6, distributions=True, **cut)[0]
+
+    whole, cut = collect(), collect(answer_end=lambda text: 1 if len(text) > 3 else None)
+    assert len(cut.response_ids) == 2
+    torch.testing.assert_close(cut.distributions()[0], whole.distributions()[0][:2])
+    torch.testing.assert_close(cut.activations, whole.activations[:, :2])
+
+
+def test_distributions_can_be_narrowed_but_not_widened(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    def collect(**asked: Any) -> Targets:
+        return collect_targets(qwen3, tokenizer, examples[:1], max_new_tokens=3, distributions=True, **asked)[0]
+
+    few, some, whole = collect(top_k=2), collect(top_k=6), collect()
+    for wider in (some, whole):
+        for one, other in zip(wider.distributions(2), few.distributions(2), strict=True):
+            assert one is not None and other is not None
+            assert torch.equal(one, other)
+    with pytest.raises(ValueError, match=r"2 most probable tokens, not the 6 most.*top_k=6"):
+        few.distributions(6)
+    with pytest.raises(ValueError, match=r"6 most probable tokens, not the whole distributions.*top_k=None"):
+        some.distributions()
+    with pytest.raises(ValueError, match=r"distributions=True"):
+        collect_targets(qwen3, tokenizer, examples[:1])[0].distributions()
+    for too_many in (lambda: whole.distributions(10_000), lambda: collect(top_k=10_000)):
+        with pytest.raises(ValueError, match=rf"top_k = 10000: the model's vocabulary has {len(tokenizer)} tokens"):
+            too_many()
+    with pytest.raises(ValueError, match="ask for distributions=True"):
+        collect_targets(qwen3, tokenizer, examples, top_k=2)
 
 
 def test_what_cannot_be_collected_is_refused(

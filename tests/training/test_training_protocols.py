@@ -10,6 +10,7 @@ import torch
 from ia2_training import METHODS, Adapted, Check, PhaseHistory, Targets, TrainingConfig, TrainingExample, adapt
 from ia2_training.batches import Batch
 from ia2_training.losses import Response
+from ia2_training.methods import Definition
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -127,7 +128,8 @@ class ScriptedLoss:
 
 
 def test_patience_counts_consecutive_checks(fit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(METHODS, "scripted", (ScriptedLoss([5, 6, 6, 4, 6, 6, 3, 6, 6, 6, 1]),))
+    loss = ScriptedLoss([5, 6, 6, 4, 6, 6, 3, 6, 6, 6, 1])
+    monkeypatch.setitem(METHODS, "scripted", Definition(lambda method: loss))
     (phase,) = fit(TrainingConfig.strict(patience=3), method="scripted").history
     assert list(phase.dev_losses.values()) == [5, 6, 6, 4, 6, 6, 3, 6, 6, 6]
     assert (phase.best_step, phase.steps, phase.stop_reason) == (6, 9, "patience")

@@ -13,38 +13,73 @@
     adapted.save("adapter")
 """
 
-from .activations import record_attention_outputs, self_attention_modules
+from .activations import Output, layer_count, record_activations, recorded_modules
 from .adapt import Adapted, adapt
-from .adapters import Adapter, LoraAdapter, attach, detach
+from .adapters import Adapter, FullFineTuning, Ia3Adapter, LoraAdapter, PrefixAdapter, PromptAdapter
+from .alignment import Alignment, Distance, distance_per_example
+from .attach import attach, detach, save_adapter
 from .config import TrainingConfig
-from .examples import TrainingExample
-from .losses import AlignmentLoss, CrossEntropyLoss, Loss, alignment, cross_entropy
-from .methods import METHODS
+from .examples import TrainingExample, in_demonstration_orders
+from .losses import (
+    AlignmentLoss,
+    CrossEntropyLoss,
+    JointLoss,
+    Loss,
+    SoftLabelLoss,
+    cross_entropy,
+    soft_label_divergence,
+)
+from .methods import METHODS, Method
+from .phases import Phase, PhaseData
 from .progress import Check
-from .targets import AnswerEnd, Targets, TeacherTargets, collect_targets
+from .response import AnswerEnd
+from .target_cache import TargetCache
+from .targets import StoredTensor, Targets, TeacherTargets, collect_targets
+from .together import Job, TrainedLora, adapt_together
 from .train import PhaseHistory
 
 __all__ = [
     "METHODS",
     "Adapted",
     "Adapter",
+    "Alignment",
     "AlignmentLoss",
     "AnswerEnd",
     "Check",
     "CrossEntropyLoss",
+    "Distance",
+    "FullFineTuning",
+    "Ia3Adapter",
+    "Job",
+    "JointLoss",
     "LoraAdapter",
     "Loss",
+    "Method",
+    "Output",
+    "Phase",
+    "PhaseData",
     "PhaseHistory",
+    "PrefixAdapter",
+    "PromptAdapter",
+    "SoftLabelLoss",
+    "StoredTensor",
+    "TargetCache",
     "Targets",
     "TeacherTargets",
+    "TrainedLora",
     "TrainingConfig",
     "TrainingExample",
     "adapt",
-    "alignment",
+    "adapt_together",
     "attach",
     "collect_targets",
     "cross_entropy",
     "detach",
-    "record_attention_outputs",
-    "self_attention_modules",
+    "distance_per_example",
+    "in_demonstration_orders",
+    "layer_count",
+    "record_activations",
+    "recorded_modules",
+    "save_adapter",
+    "soft_label_divergence",
 ]

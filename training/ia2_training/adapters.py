@@ -1,38 +1,21 @@
-"""Adapters: the few parameters that are trained, attached to a frozen base through PEFT.
+"""Adapters: the kinds of parameters that are trained, and their settings.
 
-A new adapter type is one class with `peft_config`.
+A new kind is one class with `peft_config`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Literal, Protocol
 
-import torch
-from peft import (
-    LoraConfig,
-    PeftConfig,
-    PeftModel,
-    get_peft_model,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
-from safetensors.torch import load_file
-from torch import nn
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-# Where an adapter came from and who wrote it, not what it is.
-PROVENANCE = {"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision"}
+from peft import IA3Config, LoraConfig, PeftConfig, PrefixTuningConfig, PromptTuningConfig
 
 
 class Adapter(Protocol):
     """A kind of adapter and its settings."""
 
-    def peft_config(self) -> PeftConfig:
-        """The PEFT configuration of a fresh adapter."""
+    def peft_config(self) -> PeftConfig | None:
+        """The PEFT configuration of a fresh adapter; None: the parameters of the model itself are trained."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +36,7 @@ class LoraAdapter:
             for name, value in (("r", self.r), ("alpha", self.alpha))
             if value < 1
         ]
-        if not self.modules:
-            faults.append("modules = (): name at least one linear module")
-        if faults:
-            raise ValueError("LoraAdapter: " + "; ".join(faults))
+        _refuse(self, faults + _module_faults(self.modules))
 
     def peft_config(self) -> PeftConfig:
         return LoraConfig(
@@ -69,80 +49,75 @@ class LoraAdapter:
         )
 
 
-def attach(model: PreTrainedModel, adapter: Adapter, *, seed: int, initial_adapter: Path | None = None) -> PeftModel:
-    """Attach a trainable adapter, in place: fresh from the seed, or with the weights of a saved one.
+@dataclass(frozen=True)
+class Ia3Adapter:
+    """(IA)^3 (arXiv 2205.05638): a learned vector l, all ones at the start, for each module: l * (W x)."""
 
-    The base is frozen; the adapter is float32 whatever the dtype of the base. The caller's random numbers are left as
-    they were, and the initial values do not depend on the device.
+    modules: tuple[str, ...] = ("q_proj", "k_proj", "o_proj")
+    """Names of the linear modules that are adapted, in every layer."""
+    scale: Literal["outputs", "inputs"] = "outputs"
+    """What is multiplied. `inputs`, W (l * x), is what the public code of arXiv 2509.22621 does: it gives PEFT all
+    modules as feed-forward ones. With grouped-query attention the two have vectors of different sizes."""
 
-    Args:
-        model: the base model; `detach` gives it back.
-        adapter: what to attach.
-        seed: seed of the initial values.
-        initial_adapter: a PEFT directory to take the weights from.
+    def __post_init__(self) -> None:
+        faults = _module_faults(self.modules)
+        if self.scale not in ("outputs", "inputs"):
+            faults.append(f"scale = {self.scale!r}: must be 'outputs' or 'inputs'")
+        _refuse(self, faults)
 
-    Raises:
-        ValueError: the model already carries an adapter, a module name matches nothing, or `initial_adapter` is no
-            PEFT directory or holds another kind of adapter.
-    """
-    require_no_adapter(model)
-    config = adapter.peft_config()
-    _require_modules(model, config)
-    weights = None if initial_adapter is None else _saved_weights(initial_adapter, config)
-    with torch.random.fork_rng(devices=[]):  # PEFT draws on the CPU, wherever the model is
-        torch.default_generator.manual_seed(seed)
-        adapted = get_peft_model(model, config)
-    if weights is not None:
-        if {key: value.shape for key, value in get_peft_model_state_dict(adapted).items()} != {
-            key: value.shape for key, value in weights.items()
-        }:
-            detach(adapted)
-            raise ValueError(f"{initial_adapter} does not fit this model: its weights have other names or shapes.")
-        set_peft_model_state_dict(adapted, weights)
-    return adapted
-
-
-def detach(adapted: PeftModel) -> PreTrainedModel:
-    """Remove the adapter; the base model with its weights untouched (and still frozen)."""
-    base = adapted.unload()
-    if hasattr(base, "peft_config"):  # older PEFT versions leave it behind
-        del base.peft_config
-    return base
-
-
-def require_no_adapter(model: PreTrainedModel) -> None:
-    """Raises:
-    ValueError: the model carries an adapter.
-    """
-    if hasattr(model, "peft_config"):
-        raise ValueError(
-            "The model already carries an adapter. Take it off first: Adapted.detach() or PeftModel.unload()."
+    def peft_config(self) -> PeftConfig:
+        return IA3Config(
+            task_type="CAUSAL_LM",
+            target_modules=list(self.modules),
+            feedforward_modules=list(self.modules) if self.scale == "inputs" else [],
         )
 
 
-def _require_modules(model: nn.Module, config: PeftConfig) -> None:
-    """Every target module of the configuration must match: PEFT itself is content when one of them does."""
-    names = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    missing = sorted(set(config.target_modules) - names)
-    if missing:
-        raise ValueError(
-            f"The model has no linear module named {', '.join(map(repr, missing))}. It has: {', '.join(sorted(names))}."
-        )
+@dataclass(frozen=True)
+class PromptAdapter:
+    """Prompt tuning (arXiv 2104.08691): learned embeddings before the prompt, drawn from N(0, 1) at the start."""
+
+    virtual_tokens: int = 20
+    """Their number; 20 in the public code of arXiv 2509.22621."""
+
+    def __post_init__(self) -> None:
+        _refuse(self, _virtual_token_faults(self.virtual_tokens))
+
+    def peft_config(self) -> PeftConfig:
+        return PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.virtual_tokens)
 
 
-def _saved_weights(directory: Path, config: PeftConfig) -> dict[str, torch.Tensor]:
-    """Weights of a saved adapter of the same configuration."""
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        if not (directory / name).is_file():
-            raise ValueError(f"{directory} is no saved adapter: it has no {name}.")
-    wanted, saved = _identity(config), _identity(PeftConfig.from_pretrained(str(directory)))
-    different = sorted(key for key in wanted.keys() | saved.keys() if wanted.get(key) != saved.get(key))
-    if different:
-        differences = "; ".join(f"{key} is {saved.get(key)!r}, not {wanted.get(key)!r}" for key in different)
-        raise ValueError(f"{directory} holds another kind of adapter: {differences}.")
-    weights: dict[str, torch.Tensor] = load_file(directory / "adapter_model.safetensors")
-    return weights
+@dataclass(frozen=True)
+class PrefixAdapter:
+    """Prefix tuning (arXiv 2101.00190): learned keys and values before the prompt in every layer, without its
+    reparametrisation, drawn from N(0, 1) at the start."""
+
+    virtual_tokens: int = 20
+    """Their number; 20 in the public code of arXiv 2509.22621."""
+
+    def __post_init__(self) -> None:
+        _refuse(self, _virtual_token_faults(self.virtual_tokens))
+
+    def peft_config(self) -> PeftConfig:
+        return PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.virtual_tokens)
 
 
-def _identity(config: PeftConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.to_dict().items() if key not in PROVENANCE}
+@dataclass(frozen=True)
+class FullFineTuning:
+    """All parameters of the model are trained, in float32 at least (see `full_fine_tuning.train_all_parameters`)."""
+
+    def peft_config(self) -> None:
+        return None
+
+
+def _module_faults(modules: tuple[str, ...]) -> list[str]:
+    return [] if modules else ["modules = (): name at least one linear module"]
+
+
+def _virtual_token_faults(virtual_tokens: int) -> list[str]:
+    return [] if virtual_tokens >= 1 else [f"virtual_tokens = {virtual_tokens}: must be at least 1"]
+
+
+def _refuse(adapter: Adapter, faults: list[str]) -> None:
+    if faults:
+        raise ValueError(f"{type(adapter).__name__}: " + "; ".join(faults))

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .virtual_tokens import virtual_token_count, with_virtual_tokens
+
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -47,15 +50,17 @@ class Batch:
     response_mask: Tensor
     """[B, G] bool, False where the response of a row has not begun."""
 
-    def logits(self, model: PreTrainedModel, last: int) -> Tensor:
-        """Forward the batch; logits [B, last, V] of the last positions."""
-        logits: Tensor = model(
-            input_ids=self.input_ids,
-            attention_mask=self.attention_mask,
-            position_ids=self.position_ids,
-            logits_to_keep=last,
-            use_cache=False,
-        ).logits
+    def logits(self, model: PreTrainedModel | PeftModel, last: int) -> Tensor:
+        """Forward the batch; logits [B, last, V] of the last positions. Virtual tokens of an adapter come first."""
+        if virtual_token_count(model):
+            model, inputs = model.get_base_model(), with_virtual_tokens(model, self.input_ids, self.attention_mask)
+        else:
+            inputs = {
+                "input_ids": self.input_ids,
+                "attention_mask": self.attention_mask,
+                "position_ids": self.position_ids,
+            }
+        logits: Tensor = model(**inputs, logits_to_keep=last, use_cache=False).logits
         return logits
 
 
@@ -79,6 +84,13 @@ def left_pad(
     positions = [[0] * pad + list(range(width - pad)) for pad in pads]
     padded = torch.tensor([ids, mask, positions]).to(device, non_blocking=True)  # [3, B, T], one copy to the device
     return padded[0], padded[1], padded[2]
+
+
+def pad_left(rows: Tensor, positions: int, dim: int) -> Tensor:
+    """Zeros before the rows, along one dimension, so that there are `positions` of them."""
+    missing = list(rows.shape)
+    missing[dim] = positions - rows.shape[dim]
+    return torch.cat([rows.new_zeros(missing), rows], dim) if missing[dim] else rows
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from .targets import AnswerEnd
+from .response import AnswerEnd
 
 Keep = Literal["best", "last"]
 
@@ -42,14 +41,27 @@ class TrainingConfig:
     """Compare activations in float32; otherwise in the dtype of the base model."""
     answer_end: AnswerEnd | None = None
     """Where the teacher's response is cut (see `collect_targets`); None leaves it whole."""
+    answer_end_name: str | None = None
+    """Names `answer_end` in the keys of a `TargetCache`."""
     target_batch_size: int = 8
     """Queries that the teacher answers together."""
-    target_directory: Path | None = None
-    """Where to keep the teacher's activations; None: in memory."""
+    demonstration_orders: int = 1
+    """Orders in which the teacher is shown the demonstrations of each training example: their own, and further ones
+    drawn from the seed. Epoch e trains towards order e modulo this number."""
+    gradient_checkpointing: bool = False
+    """Keep only the inputs of the layers for the backward pass: less memory, about a third more time."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least_one = ("max_new_tokens", "epochs", "batch_size", "eval_every", "patience", "target_batch_size")
+        at_least_one = (
+            "max_new_tokens",
+            "epochs",
+            "batch_size",
+            "eval_every",
+            "patience",
+            "target_batch_size",
+            "demonstration_orders",
+        )
         faults = [
             f"{name} = {getattr(self, name)}: must be at least 1" for name in at_least_one if getattr(self, name) < 1
         ]

@@ -1,64 +1,96 @@
-"""What the teacher, the base model with demonstrations, gives for a query: the targets of alignment.
+"""What the teacher, the base model with demonstrations, gives for a query: the targets of alignment and of soft labels.
 
-Shapes: B batch, T tokens, L layers, G response tokens, d width.
+Shapes: T tokens, L layers, G response tokens, d width, V vocabulary, k most probable tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from .activations import record_attention_outputs
-from .adapters import require_no_adapter
-from .batches import encode_prompt, end_of_sequence, left_pad
-from .examples import TrainingExample
+from .activations import Output
+from .batches import encode_prompt, end_of_sequence
+from .decoding import decode
+from .examples import TrainingExample, in_demonstration_orders
+from .response import AnswerEnd, Response
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-AnswerEnd = Callable[[str], "int | None"]
-"""Index just past the first complete answer in a text; None while there is none."""
+    from .config import TrainingConfig
+    from .methods import Method
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a safetensors file, read at every use."""
+
+    path: Path
+    name: str
+
+    def read(self) -> Tensor:
+        with safe_open(self.path, framework="pt") as file:
+            tensor: Tensor = file.get_tensor(self.name)
+        return tensor
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The teacher's response to one query, and the attention outputs that led to it."""
+    """The teacher's response to one query, and the activations that led to it."""
 
     response_ids: tuple[int, ...]
     """G token ids."""
-    source: Tensor | Path
-    """The activations, or the file that they are read from at every use."""
+    source: Tensor | StoredTensor
+    """The activations, or where they are read from at every use."""
+    output: Output = "attention"
+    """What was recorded of each layer."""
+    log_probabilities: Tensor | StoredTensor | None = None
+    """The teacher's distributions, [G, V] or [G, k], the most probable token first; None if they were not collected."""
+    token_ids: Tensor | StoredTensor | None = None
+    """[G, k] int64, the tokens that the k log-probabilities belong to; None with the whole vocabulary."""
 
     @property
     def activations(self) -> Tensor:
         """[L, G, d] on the CPU, in the dtype of the base; position g is the one that predicted response token g."""
-        if isinstance(self.source, Tensor):
-            return self.source
-        with safe_open(self.source, framework="pt") as file:
-            activations: Tensor = file.get_tensor("activations")
-        return activations
+        return _read(self.source)
 
-    def save(self, path: Path) -> Targets:
-        """Write to a safetensors file, under a temporary name first; the same targets, read from it when needed."""
-        partial = path.with_name(path.name + ".partial")
-        save_file({"response_ids": torch.tensor(self.response_ids), "activations": self.activations}, partial)
-        partial.replace(path)
-        return Targets(self.response_ids, path)
+    def distributions(self, top_k: int | None = None) -> tuple[Tensor, Tensor | None]:
+        """The teacher's distributions where it predicted each response token.
 
-    @classmethod
-    def load(cls, path: Path) -> Targets:
-        """Targets that `save` has written; the activations stay in the file."""
-        with safe_open(path, framework="pt") as file:
-            return cls(tuple(file.get_tensor("response_ids").tolist()), path)
+        Args:
+            top_k: the k most probable tokens only; None: the whole vocabulary.
+
+        Returns:
+            Log-probabilities, float32, and the tokens that they belong to: [G, V] and None, or [G, k] and [G, k].
+
+        Raises:
+            ValueError: they were not collected, or for fewer tokens.
+        """
+        if self.log_probabilities is None:
+            raise ValueError(
+                "The targets hold no distributions of the teacher. Collect them again with distributions=True."
+            )
+        log_probabilities = _read(self.log_probabilities)
+        if self.token_ids is None:
+            if top_k is None:
+                return log_probabilities, None
+            _require_vocabulary(top_k, log_probabilities.shape[-1])
+            values, token_ids = log_probabilities.topk(top_k)
+            return values, token_ids
+        stored = log_probabilities.shape[-1]
+        if top_k is None or top_k > stored:
+            wanted = "the whole distributions" if top_k is None else f"the {top_k} most probable tokens"
+            raise ValueError(
+                f"The targets hold the teacher's {stored} most probable tokens, not {wanted}. "
+                f"Collect them again with top_k={top_k}."
+            )
+        return log_probabilities[:, :top_k], _read(self.token_ids)[:, :top_k]
 
 
 @dataclass(frozen=True)
@@ -66,6 +98,7 @@ class TeacherTargets:
     """Targets of a training and a dev set; they depend on neither method nor learning rate, so collect them once."""
 
     train: tuple[Targets, ...]
+    """With several orders of the demonstrations: those of all examples in the first order, then in the next one."""
     dev: tuple[Targets, ...]
 
     @classmethod
@@ -79,7 +112,9 @@ class TeacherTargets:
         max_new_tokens: int = 1,
         answer_end: AnswerEnd | None = None,
         batch_size: int = 8,
-        directory: Path | None = None,
+        output: Output = "attention",
+        distributions: bool = False,
+        top_k: int | None = None,
     ) -> TeacherTargets:
         """Targets of both sets in one go; the arguments are those of `collect_targets`."""
         targets = collect_targets(
@@ -89,9 +124,35 @@ class TeacherTargets:
             max_new_tokens=max_new_tokens,
             answer_end=answer_end,
             batch_size=batch_size,
-            directory=directory,
+            output=output,
+            distributions=distributions,
+            top_k=top_k,
         )
         return cls(targets[: len(train)], targets[len(train) :])
+
+    @classmethod
+    def for_method(
+        cls,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        train: Sequence[TrainingExample],
+        dev: Sequence[TrainingExample],
+        config: TrainingConfig,
+        method: Method,
+    ) -> TeacherTargets:
+        """What a method needs of the teacher, in all orders of the demonstrations that the configuration asks for."""
+        return cls.collect(
+            model,
+            tokenizer,
+            in_demonstration_orders(train, config.demonstration_orders, config.seed),
+            dev,
+            max_new_tokens=config.max_new_tokens,
+            answer_end=config.answer_end,
+            batch_size=config.target_batch_size,
+            output=method.alignment.output,
+            distributions=method.asks_distributions,
+            top_k=method.top_k,
+        )
 
 
 def collect_targets(
@@ -102,9 +163,11 @@ def collect_targets(
     max_new_tokens: int = 1,
     answer_end: AnswerEnd | None = None,
     batch_size: int = 8,
-    directory: Path | None = None,
+    output: Output = "attention",
+    distributions: bool = False,
+    top_k: int | None = None,
 ) -> tuple[Targets, ...]:
-    """Decode greedily after the demonstrations and record the attention outputs as the tokens are produced.
+    """Decode greedily after the demonstrations and record the activations as the tokens are produced.
 
     The prefill gives the activations at the last prompt token, each cached decoding step those of the next position:
     no further pass is needed. An adapter on the model is switched off meanwhile, and the model is left in eval mode.
@@ -119,32 +182,50 @@ def collect_targets(
             None keeps all tokens, as published: a response that ended on another end token of the generation
             configuration is closed by the tokenizer's own.
         batch_size: queries decoded together.
-        directory: where to keep the activations, one safetensors file for each example; None keeps them in memory.
+        output: what to record of each layer.
+        distributions: keep the teacher's distribution at each of the recorded positions too.
+        top_k: of its k most probable tokens only.
 
     Returns:
         Targets, in the order of the examples.
 
     Raises:
         ValueError: an empty prompt, one that is too long for the model with its demonstrations, an unknown model
-            layout, or no end-of-sequence token where one is needed.
+            layout, `top_k` without distributions or beyond the vocabulary, or no end-of-sequence token where one is
+            needed.
     """
+    if top_k is not None and not distributions:
+        raise ValueError(f"top_k = {top_k} is of the teacher's distributions: ask for distributions=True too.")
+    if top_k is not None:
+        _require_vocabulary(top_k, model.config.get_text_config().vocab_size)
     model.eval()
     prompts = [encode_prompt(tokenizer, example.context) for example in examples]
     _require_room(model, prompts, max_new_tokens)
-    stop_ids = _stop_ids(model)
+    end_ids = stop_ids(model)
     eos = end_of_sequence(tokenizer) if max_new_tokens > 1 else None
-    if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
-
-    collected: list[Targets] = []
+    by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    collected: dict[int, Targets] = {}
     for start in range(0, len(prompts), batch_size):
-        chunk = prompts[start : start + batch_size]
-        responses = [_Response(tokenizer, eos, stop_ids, answer_end, max_new_tokens) for _ in chunk]
-        _decode(model, chunk, responses)
-        for index, response in enumerate(responses, start):
-            targets = response.targets()
-            collected.append(targets.save(directory / f"{index:05d}.safetensors") if directory else targets)
-    return tuple(collected)
+        chunk = by_length[start : start + batch_size]
+        responses = [Response(tokenizer, eos, end_ids, answer_end, max_new_tokens, distributions, top_k) for _ in chunk]
+        decode(model, [prompts[index] for index in chunk], responses, max_new_tokens, output)
+        for index, response in zip(chunk, responses, strict=True):
+            collected[index] = Targets(
+                tuple(response.tokens), response.stacked_activations(), output, *response.stacked_distributions()
+            )
+    return tuple(collected[index] for index in range(len(prompts)))
+
+
+def stop_ids(model: PreTrainedModel | PeftModel) -> frozenset[int]:
+    """The end tokens of the generation configuration; an Instruct model has several."""
+    ids = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    if ids is None:
+        return frozenset()
+    return frozenset([ids] if isinstance(ids, int) else ids)
+
+
+def _read(tensor: Tensor | StoredTensor) -> Tensor:
+    return tensor if isinstance(tensor, Tensor) else tensor.read()
 
 
 def _require_room(model: PreTrainedModel | PeftModel, prompts: Sequence[tuple[int, ...]], max_new_tokens: int) -> None:
@@ -157,93 +238,6 @@ def _require_room(model: PreTrainedModel | PeftModel, prompts: Sequence[tuple[in
         )
 
 
-@dataclass
-class _Response:
-    """One response while it is being decoded, and the rule for where it ends."""
-
-    tokenizer: PreTrainedTokenizerBase
-    eos: int | None
-    stop_ids: frozenset[int]
-    answer_end: AnswerEnd | None
-    max_new_tokens: int
-    tokens: list[int] = field(default_factory=list)
-    activations: list[Tensor] = field(default_factory=list)
-    done: bool = False
-    closing: bool = False  # on another end token: the tokenizer's own comes next, whatever the model predicts
-
-    def add(self, token: int, activations: Tensor) -> None:
-        """Take the predicted token and the activations [L, 1, d] of the position that predicted it."""
-        token = self.eos if self.closing and self.eos is not None else token
-        self.tokens.append(token)
-        self.activations.append(activations)
-        self.done = self.closing or token == self.eos or len(self.tokens) == self.max_new_tokens
-        if self.closing or token == self.eos or self.eos is None:
-            return
-        self.closing = token in self.stop_ids
-        kept = self._tokens_to_answer_end()
-        if kept is not None and kept < len(self.tokens):  # the position after the answer has been recorded too
-            self.tokens[kept:] = [self.eos]
-            self.done = True
-
-    def _tokens_to_answer_end(self) -> int | None:
-        """The fewest tokens whose text reaches the end of the first answer; None while it is not complete."""
-        end = self.answer_end(self._text(len(self.tokens))) if self.answer_end else None
-        if end is None:
-            return None
-        return next(count for count in range(1, len(self.tokens) + 1) if len(self._text(count)) >= end)
-
-    def _text(self, count: int) -> str:
-        text: str = self.tokenizer.decode(
-            self.tokens[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return text
-
-    def targets(self) -> Targets:
-        activations = torch.cat(self.activations[: len(self.tokens)], dim=1)  # [L, G, d]
-        return Targets(tuple(self.tokens), activations.cpu())
-
-
-@torch.no_grad()
-def _decode(model: PreTrainedModel | PeftModel, prompts: Sequence[tuple[int, ...]], responses: list[_Response]) -> None:
-    """Fill the responses to a batch of prompts, by greedy decoding with a key-value cache."""
-    input_ids, attention_mask, position_ids = left_pad(prompts, device=model.device)  # each [B, T]
-    single_token = all(response.max_new_tokens == 1 for response in responses)
-    cache = None
-    with _without_adapter(model), record_attention_outputs(model, last=1) as outputs:
-        while True:
-            output = model(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                position_ids=position_ids,
-                past_key_values=cache,
-                use_cache=not single_token,
-                logits_to_keep=1,
-            )
-            cache = output.past_key_values
-            activations = torch.stack(outputs, dim=1)  # [B, L, 1, d]
-            predicted = output.logits[:, -1].argmax(-1).tolist()  # B token ids
-            for row, response in enumerate(responses):
-                if not response.done:
-                    response.add(predicted[row], activations[row])
-            if all(response.done for response in responses):
-                return
-            # A row that is done runs along until the others are; what it is fed does not matter.
-            input_ids = torch.tensor([[response.tokens[-1]] for response in responses], device=model.device)  # [B, 1]
-            attention_mask = torch.nn.functional.pad(attention_mask, (0, 1), value=1)  # [B, T + steps]
-            position_ids = position_ids[:, -1:] + 1  # [B, 1]
-
-
-def _without_adapter(model: PreTrainedModel | PeftModel) -> AbstractContextManager[Any]:
-    """The model as its pure base."""
-    if hasattr(model, "disable_adapter"):  # PeftModel
-        return cast("AbstractContextManager[Any]", model.disable_adapter())
-    require_no_adapter(model)
-    return nullcontext()
-
-
-def _stop_ids(model: PreTrainedModel | PeftModel) -> frozenset[int]:
-    """The end tokens of the generation configuration; an Instruct model has several."""
-    ids = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    if ids is None:
-        return frozenset()
-    return frozenset([ids] if isinstance(ids, int) else ids)
+def _require_vocabulary(top_k: int, vocabulary: int) -> None:
+    if top_k > vocabulary:
+        raise ValueError(f"top_k = {top_k}: the model's vocabulary has {vocabulary} tokens.")

@@ -1,0 +1,147 @@
+"""Carries out one pass of a plan: its adapters are trained together, then each of its cells is evaluated."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, NamedTuple
+
+from ia2_eval.experiments.adapt_cell import adapter_of
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.evaluate import Evaluator
+from ia2_eval.experiments.interruption import Interruption
+from ia2_eval.experiments.progress import Progress
+from ia2_eval.experiments.provenance import provenance, reset_peak_memory
+from ia2_eval.experiments.record import Record
+from ia2_eval.experiments.settings import Settings
+from ia2_eval.experiments.store import Store
+from ia2_eval.experiments.train_cells import CellTrainer
+from ia2_eval.lm.base_model import BaseFiles, BaseModel
+from ia2_eval.lm.merged import merged_adapter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Failure(NamedTuple):
+    """What became of training."""
+
+    error: str
+    """Traceback."""
+    seconds: float
+
+
+class PassRunner:
+    """Runs passes on one base."""
+
+    def __init__(
+        self,
+        files: BaseFiles,
+        base: BaseModel,
+        store: Store,
+        settings: Settings,
+        progress: Progress,
+        interruption: Interruption,
+    ) -> None:
+        self._base, self._store = base, store
+        self._progress, self._interruption = progress, interruption
+        self._trainer = CellTrainer(store, base, files.base.fingerprint, settings)
+        self._evaluator = Evaluator(store, base.tokenizer, settings)
+
+    def run(self, cells: Sequence[Cell]) -> list[Record]:
+        """Train what has no adapter yet, then evaluate; the records, which are written one by one.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, however little is left of the exception that it gave rise to.
+        """
+        failures = self._train(cells)
+        records = []
+        for cell in cells:
+            self._progress.cell_started(cell)
+            failure = failures.get(cell.key)
+            record = self._failed(cell, failure) if failure else self._evaluate(cell)
+            if record.status == "failed":
+                self._interruption.check()  # it may have failed because of Ctrl-C
+            self._store.write_record(record)
+            records.append(record)
+            self._progress.cell_finished(record)
+            self._interruption.check()
+        return records
+
+    def _train(self, cells: Sequence[Cell]) -> dict[str, Failure]:
+        """Train the adapters that the store lacks, together or, where that fails, one by one; failures by key."""
+        damaged = self._progress.damaged
+        lacking = [cell for cell in cells if cell.trained and not self._store.training(cell.key, damaged)]
+        failures: dict[str, Failure] = {}
+        for continuing in (True, False):
+            together = [cell for cell in lacking if (self._trainer.earlier(cell) is not None) == continuing]
+            failure = self._try_to_train(together)
+            if failure is None:
+                continue
+            if len(together) == 1:
+                failures[together[0].key] = failure
+                continue
+            for cell in together:
+                if alone := self._try_to_train([cell]):
+                    before = f"\nBefore, {len(together)} adapters were trained together, which failed:\n{failure.error}"
+                    failures[cell.key] = alone._replace(error=alone.error + before)
+        return failures
+
+    def _try_to_train(self, cells: Sequence[Cell]) -> Failure | None:
+        if not cells:
+            return None
+        started = time.monotonic()
+        failure = None
+        self._progress.training_started(cells)
+        try:
+            self._trainer.train(cells, self._progress.training)
+        except Exception as error:
+            self._interruption.check()
+            failure = Failure(traceback.format_exc(), time.monotonic() - started)
+            if len(cells) > 1:
+                self._progress.together_failed(cells, error)
+        self._interruption.check()
+        return failure
+
+    def _evaluate(self, cell: Cell) -> Record:
+        started = time.monotonic()
+        reset_peak_memory()
+        stored = self._store.training(cell.key)
+        try:
+            with self._model(cell) as model:
+                evaluations = self._evaluator.evaluate(cell, model)
+        except Exception:
+            return self._failed(cell, Failure(traceback.format_exc(), time.monotonic() - started))
+        seconds = time.monotonic() - started + (stored.seconds if stored else 0)
+        peak = stored.peak_memory_bytes if stored else None
+        return Record(
+            key=cell.key,
+            cell=cell,
+            status="ok",
+            provenance=provenance(str(self._base.model.device), seconds, peak),
+            training=stored.training if stored else None,
+            evaluations=evaluations,
+        )
+
+    def _failed(self, cell: Cell, failure: Failure) -> Record:
+        made = provenance(str(self._base.model.device), failure.seconds)
+        return Record(key=cell.key, cell=cell, status="failed", error=failure.error, provenance=made)
+
+    @contextmanager
+    def _model(self, cell: Cell) -> Iterator[PreTrainedModel]:
+        """The base, with the stored adapter of the cell if it has one; under `paper` merged, where that is possible."""
+        if not cell.trained:
+            yield self._base.model
+            return
+        from ia2_training import attach, detach
+
+        assert cell.seed is not None
+        path = self._store.adapter_path(cell.key)
+        model = attach(self._base.model, adapter_of(cell), seed=cell.seed, initial_adapter=path)
+        try:
+            with merged_adapter(model) if cell.protocol == "paper" else nullcontext():
+                yield model
+        finally:
+            detach(model)

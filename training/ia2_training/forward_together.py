@@ -1,0 +1,80 @@
+"""Forward passes of several adapters on their base: every adapter with rows of its own.
+
+Shapes: K adapters, B rows of a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .batches import Batch, make_batch
+from .grouped_lora import GroupedLora
+from .losses import Loss
+from .passes import passes
+from .phases import PhaseData
+from .targets import Targets
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Rows = tuple[PhaseData, Sequence[int]]
+"""Some rows of a set."""
+
+
+class Pass(NamedTuple):
+    """A batch, and whose rows they are."""
+
+    batch: Batch
+    targets: list[Targets]
+    adapters: Tensor
+    """[B] int64, the adapter of each row."""
+    shares: Tensor
+    """[B], 1 / number of rows of that adapter in all passes."""
+
+
+def cut_into_passes(rows: Sequence[Rows], most: int, device: torch.device) -> list[Pass]:
+    """The passes for the rows of K adapters.
+
+    Args:
+        rows: of each adapter.
+        most: rows of one pass at most.
+        device: where to put the batches.
+    """
+    flat = [(adapter, data, row) for adapter, (data, numbers) in enumerate(rows) for row in numbers]
+    sequences = [data.sequences[row] for _, data, row in flat]
+    lengths = [len(sequence.prompt_ids) + len(sequence.response_ids) - 1 for sequence in sequences]
+    cut = []
+    for members in passes(lengths, most):
+        adapters = [flat[member][0] for member in members]
+        cut.append(
+            Pass(
+                make_batch([sequences[member] for member in members], device=device),
+                [data.targets[row] for _, data, row in (flat[member] for member in members) if data.targets],
+                torch.tensor(adapters, device=device),
+                torch.tensor([1 / len(rows[adapter][1]) for adapter in adapters], device=device),
+            )
+        )
+    return cut
+
+
+def mean_losses(
+    model: PreTrainedModel, lora: GroupedLora, loss: Loss, parts: Sequence[Pass], *, float32: bool, backward: bool
+) -> Tensor:
+    """Mean loss of the rows of each adapter, [K], 0 where it has none; float32, or float64 like the model.
+
+    With `backward` the gradient of each mean is added to that of its adapter; it depends on no other adapter.
+    """
+    means = torch.zeros(len(lora.weights), dtype=torch.promote_types(lora.weights.dtype, torch.float32))
+    means = means.to(model.device)
+    for part in parts:
+        with torch.set_grad_enabled(backward), lora.rows(part.adapters):
+            losses = loss(model, part.batch, part.targets, float32=float32)  # [B]
+            weighted = losses.to(means.dtype) * part.shares
+            if backward:
+                weighted.sum().backward()  # type: ignore[no-untyped-call]
+        means.index_add_(0, part.adapters, weighted.detach())
+    return means

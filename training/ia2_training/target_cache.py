@@ -1,0 +1,196 @@
+"""Targets of the teacher on disk, under a key of everything that they depend on.
+
+A set of targets is one safetensors file: for row i the tensors `i.response_ids`, `i.activations` and, where collected,
+`i.log_probabilities` and `i.token_ids`; in its metadata the key, and a checksum of the tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .activations import Output
+from .batches import encode_prompt
+from .config import TrainingConfig
+from .examples import TrainingExample, in_demonstration_orders
+from .methods import Method
+from .targets import StoredTensor, Targets, TeacherTargets, stop_ids
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+FORMAT = 1
+"""Changes whenever the same key would mean other contents."""
+
+logger = logging.getLogger("ia2_training")
+
+
+class TargetCache:
+    """Targets that were collected before, so that methods, learning rates and later runs share them."""
+
+    def __init__(self, directory: Path | str, base: str, *, in_memory: bool = False) -> None:
+        """
+        Args:
+            directory: where the entries are; made when needed.
+            base: fingerprint of the base model: other weights, other fingerprint.
+            in_memory: read the activations once and keep them; otherwise they are read from disk at every use.
+        """
+        self.directory = Path(directory)
+        self.base = base
+        self.in_memory = in_memory
+
+    def get_or_collect(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        train: Sequence[TrainingExample],
+        dev: Sequence[TrainingExample],
+        config: TrainingConfig,
+        method: Method,
+    ) -> TeacherTargets:
+        """What `TeacherTargets.for_method` gives, from disk if it is there.
+
+        An entry that also holds whole distributions serves methods that need less. One that is damaged, or that belongs
+        to another key, is reported as a warning of the logger `ia2_training`, and replaced.
+
+        Raises:
+            ValueError: `config.answer_end` without `config.answer_end_name`, or what `collect_targets` refuses.
+        """
+        content = self._content(model, tokenizer, train, dev, config, method)
+        wanted = [method.asks_distributions, method.top_k]
+        for distributions in (wanted, [True, None]):
+            if found := self._read(_key(content | {"distributions": distributions}), method.alignment.output):
+                break
+        else:
+            targets = TeacherTargets.for_method(model, tokenizer, train, dev, config, method)
+            key = _key(content | {"distributions": wanted})
+            self._write(key, [*targets.train, *targets.dev])
+            if self.in_memory:
+                return targets
+            found = self._load(key, method.alignment.output)
+        taught = len(train) * config.demonstration_orders
+        return TeacherTargets(tuple(found[:taught]), tuple(found[taught:]))
+
+    def _content(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        train: Sequence[TrainingExample],
+        dev: Sequence[TrainingExample],
+        config: TrainingConfig,
+        method: Method,
+    ) -> dict[str, object]:
+        """What targets depend on, but for the distributions."""
+        if config.answer_end is not None and config.answer_end_name is None:
+            raise ValueError(
+                "Targets that are cut by an answer_end cannot be told from others by a function: name it "
+                "(TrainingConfig.answer_end_name), a new name for every change of the rule."
+            )
+        examples = [*in_demonstration_orders(train, config.demonstration_orders, config.seed), *dev]
+        return {
+            "format": FORMAT,
+            "base": self.base,
+            "dtype": str(model.dtype),
+            "prompts": [encode_prompt(tokenizer, example.context) for example in examples],
+            "max_new_tokens": config.max_new_tokens,
+            "answer_end": None if config.answer_end is None else config.answer_end_name,
+            "end_ids": [sorted(stop_ids(model)), tokenizer.eos_token_id],
+            "output": method.alignment.output,
+        }
+
+    def _path(self, key: str) -> Path:
+        return self.directory / f"{key}.safetensors"
+
+    def _read(self, key: str, output: Output) -> list[Targets] | None:
+        """The targets of an entry; None if there is none that is sound."""
+        path = self._path(key)
+        if not path.exists():
+            return None
+        try:
+            fault = _fault(path, key)
+        except (SafetensorError, OSError, ValueError) as error:
+            fault = f"it cannot be read ({error})"
+        if fault:
+            logger.warning("The cached targets %s are not used: %s. They are collected again.", path, fault)
+            return None
+        return self._load(key, output)
+
+    def _load(self, key: str, output: Output) -> list[Targets]:
+        path = self._path(key)
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+
+            def tensor(name: str) -> Tensor | StoredTensor | None:
+                if name not in names:
+                    return None
+                return file.get_tensor(name) if self.in_memory else StoredTensor(path, name)
+
+            rows = range(sum(name.endswith(".response_ids") for name in names))
+            loaded = []
+            for row in rows:
+                source = tensor(f"{row}.activations")
+                assert source is not None
+                loaded.append(
+                    Targets(
+                        tuple(file.get_tensor(f"{row}.response_ids").tolist()),
+                        source,
+                        output,
+                        tensor(f"{row}.log_probabilities"),
+                        tensor(f"{row}.token_ids"),
+                    )
+                )
+        return loaded
+
+    def _write(self, key: str, targets: Sequence[Targets]) -> None:
+        """Write an entry under a name of its own first, so that it appears whole."""
+        tensors: dict[str, Tensor] = {}
+        for row, target in enumerate(targets):
+            tensors[f"{row}.response_ids"] = torch.tensor(target.response_ids)
+            tensors[f"{row}.activations"] = target.activations
+            for name in ("log_probabilities", "token_ids"):
+                value = getattr(target, name)
+                if value is not None:
+                    tensors[f"{row}.{name}"] = value
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        checksum = hashlib.sha256()
+        for name in sorted(tensors):
+            _add(checksum, name, tensors[name])
+        self.directory.mkdir(parents=True, exist_ok=True)
+        partial = self._path(key).with_suffix(f".{os.getpid()}.partial")
+        try:
+            save_file(tensors, partial, metadata={"key": key, "checksum": checksum.hexdigest()})
+            partial.replace(self._path(key))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _key(content: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _fault(path: Path, key: str) -> str | None:
+    """What is wrong with an entry."""
+    checksum = hashlib.sha256()
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("key") != key:
+            return f"their key is {metadata.get('key')}"
+        for name in sorted(file.keys()):
+            _add(checksum, name, file.get_tensor(name))
+    return None if checksum.hexdigest() == metadata.get("checksum") else "their checksum is wrong"
+
+
+def _add(checksum: hashlib._Hash, name: str, tensor: Tensor) -> None:
+    checksum.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+    checksum.update(tensor.flatten().view(torch.uint8).numpy().data)
