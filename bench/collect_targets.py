@@ -9,6 +9,7 @@ forwards the whole sequence again for every token and keeps the attention output
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import models
@@ -41,9 +42,9 @@ def straightforward(
 
 
 def check_equal(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: list[TrainingExample], tokens: int
-) -> int:
-    """Both ways must give the same; the number of tokens collected.
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: list[TrainingExample], tokens: int = 8
+) -> None:
+    """Both ways must give the same, here for a few tokens.
 
     Raises:
         AssertionError: they differ.
@@ -53,7 +54,6 @@ def check_equal(
     for targets, (response, activations) in zip(fast, slow, strict=True):
         assert list(targets.response_ids) == response, "the two ways gave different tokens"
         torch.testing.assert_close(targets.activations, activations, rtol=1e-3, atol=1e-4)
-    return sum(len(targets.response_ids) for targets in fast)
 
 
 def main() -> None:
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["embedded", "qwen3_8x256"], choices=models.NAMES)
     parser.add_argument("--tokens", nargs="+", type=int, default=[64, 200], help="T")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--baseline-repeats", type=int, default=1, help="the baseline takes minutes")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
@@ -74,15 +75,18 @@ def main() -> None:
     for name in options.models:
         model, tokenizer = models.load(name, options.device, options.dtype)
         model.generation_config.eos_token_id = None
+        check_equal(model, tokenizer, examples)
         for tokens in options.tokens:
-            collected = check_equal(model, tokenizer, examples, tokens)
+            collect = partial(collect_targets, model, tokenizer, examples, max_new_tokens=tokens)
+            collected = sum(len(targets.response_ids) for targets in collect())
             print(
                 timing.compare(
                     f"{benchmark} N=4, {len(train)} + {len(dev)} examples, {name}, T={tokens}",
-                    lambda: collect_targets(model, tokenizer, examples, max_new_tokens=tokens),  # noqa: B023
+                    collect,
                     "batch 1 without a cache",
-                    lambda: straightforward(model, tokenizer, examples, tokens),  # noqa: B023
+                    partial(straightforward, model, tokenizer, examples, tokens),
                     options.repeats,
+                    options.baseline_repeats,
                     f"{collected} response tokens",
                 ),
                 flush=True,

@@ -39,13 +39,23 @@ class Comparison:
 
 
 def compare(
-    name: str, way: Callable[[], object], baseline: str, slow_way: Callable[[], object], repeats: int, notes: str = ""
+    name: str,
+    way: Callable[[], object],
+    baseline: str,
+    slow_way: Callable[[], object],
+    repeats: int = 3,
+    baseline_repeats: int | None = None,
+    notes: str = "",
 ) -> Comparison:
-    """Time both ways in turn, after one run of the faster one to warm up."""
+    """Time both ways in turn, after one run of the faster one to warm up.
+
+    A baseline of many minutes may be run less often than what is measured against it.
+    """
     way()
     slow, fast = [], []
-    for _ in range(repeats):
-        slow.append(seconds(slow_way))
+    for repeat in range(repeats):
+        if repeat < (baseline_repeats or repeats):
+            slow.append(seconds(slow_way))
         fast.append(seconds(way))
     return Comparison(name, baseline, tuple(slow), tuple(fast), notes)
 

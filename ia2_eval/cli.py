@@ -34,7 +34,9 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Local data: a folder per data set with JSON lines. Default: IA2_DATA_DIR, else the hub."),
 ]
-Device = Annotated[str | None, typer.Option(help="cuda, mps, cpu, or auto for all GPUs together. Default: the best one present.")]
+Device = Annotated[
+    str | None, typer.Option(help="cuda, mps, cpu, or auto: all GPUs together. Default: the best one present.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Requests per forward pass in evaluations.")]
 
 

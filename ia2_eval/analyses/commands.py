@@ -162,3 +162,6 @@ def _quieten() -> None:
     """Leave the console to the analysis: libraries speak up only when something is wrong."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    warnings.filterwarnings(
+        "ignore", "Position ids are not supported", module="peft"
+    )  # without padding they change nothing

@@ -85,8 +85,8 @@ class PassRunner:
                 continue
             for cell in together:
                 if alone := self._try_to_train([cell]):
-                    before = f"\nBefore, {len(together)} adapters were trained together, which failed:\n{failure.error}"
-                    failures[cell.key] = alone._replace(error=alone.error + before)
+                    before = f"{len(together)} adapters were trained together, which failed:\n{failure.error}"
+                    failures[cell.key] = alone._replace(error=f"{before}\nThis one alone failed too:\n{alone.error}")
         return failures
 
     def _try_to_train(self, cells: Sequence[Cell]) -> Failure | None:

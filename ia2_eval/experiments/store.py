@@ -154,5 +154,5 @@ class Store:
             write_atomically(path, content)
 
     def write_recipe(self, recipe: Recipe) -> None:
-        content = yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), sort_keys=False)
+        content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         write_atomically(self.directory / "recipe.yaml", content.encode())

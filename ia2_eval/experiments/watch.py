@@ -108,7 +108,8 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
                 console.print(Text(f"[{counted}/{total}] {record.cell.label}: {_outcome(record)}"), soft_wrap=True)
 
         def damaged(path: Path, reason: str) -> None:
-            console.print(Text(f"set aside as damaged: {path}: {reason}", style="yellow"), soft_wrap=True)
+            what = "record" if path.parent.name == "records" else "adapter"
+            console.print(Text(f"set aside a damaged {what} as {path}: {reason}", style="yellow"), soft_wrap=True)
 
         yield Progress(training_started, training, together_failed, cell_started, cell_finished, damaged)
 

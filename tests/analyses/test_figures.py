@@ -53,10 +53,11 @@ def test_a_layer_curve_is_the_mean_over_seeds() -> None:
 
 
 def test_a_heat_map_leaves_out_seeds_whose_responses_are_shorter() -> None:
+    values = {(0, 0): [0.2, 0.4], (1, 0): [0.6, 0.8], (1, 1): [0.1, 0.3]}  # seed and token: of both layers
     rows = [
         TokenSimilarity(**SAME, method="sft", seed=seed, layer=layer, token=token, n=5, similarity=value)  # type: ignore[arg-type]
-        for seed, layer, token, value in [(0, 0, 0, 0.2), (0, 1, 0, 0.4), (1, 0, 0, 0.6), (1, 1, 0, 0.8)]
-        + [(1, 0, 1, 0.1), (1, 1, 1, 0.3)]
+        for (seed, token), of_layers in values.items()
+        for layer, value in enumerate(of_layers)
     ]
     panel, _colour_bar = token_figure(rows, STYLES, "title").axes
     assert panel.images[0].get_array().tolist() == [pytest.approx([0.4, 0.1]), pytest.approx([0.6, 0.3])]
@@ -65,13 +66,29 @@ def test_a_heat_map_leaves_out_seeds_whose_responses_are_shorter() -> None:
 def test_boxes_hold_the_overlaps_and_a_line_the_chance_level() -> None:
     pairs = [
         PairOverlap(
-            base="tiny", adapter="lora", protocol="strict", source="sst2", N=4, seed=seed, method_a="sft", variant_a="",
-            method_b=other, variant_b="", learning_rate_a=1e-3, learning_rate_b=1e-3, key_a="a", key_b="b", evals="sst2",
-            definition="product", overlap=overlap, chance=0.0625, matrices=12,
+            base="tiny",
+            adapter="lora",
+            protocol="strict",
+            source="sst2",
+            N=4,
+            seed=seed,
+            method_a="sft",
+            variant_a="",
+            method_b=other,
+            variant_b="",
+            learning_rate_a=1e-3,
+            learning_rate_b=1e-3,
+            key_a="a",
+            key_b="b",
+            evals="sst2",
+            definition="product",
+            overlap=overlap,
+            chance=0.0625,
+            matrices=12,
         )
         for other, values in (("ia2", (0.1, 0.2, 0.6)), ("ia2_sft", (0.3, 0.3, 0.4)))
         for seed, overlap in enumerate(values)
-    ]  # fmt: skip
+    ]
     (panel,) = overlap_figure(pairs, "title").axes
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["SFT\nand IA2", "SFT\nand IA2 → SFT"]
     medians = [line.get_ydata()[0] for line in panel.lines if line.get_color() == "#D55E00"]

@@ -97,14 +97,18 @@ def test_figure_and_table_come_with_it(run: Path) -> None:
     assert sorted(path.name for path in figures.iterdir()) == ["subspace_overlap.png", "subspace_overlap.svg"]
 
 
-def test_under_paper_each_evaluation_set_has_the_pair_of_its_own_oracle(tmp_path: Path) -> None:
-    """IA2 is best at one learning rate on SST2 and at another on FinS; SFT at the same on both."""
-    sft = trained("sft", {"sst2": 0.9, "fins": 0.9}, protocol="paper")
-    slow = trained("ia2", {"sst2": 0.9, "fins": 0.1}, protocol="paper", learning_rate=1e-4)
-    fast = trained("ia2", {"sst2": 0.1, "fins": 0.9}, protocol="paper")
-    for record, directions in ((sft, (0, 1)), (slow, (0, 1)), (fast, (2, 3))):
+def test_under_paper_each_evaluation_set_has_the_pair_of_its_own_oracles(tmp_path: Path) -> None:
+    """Both methods are best at one learning rate on SST2 and at another on FinS."""
+    for_sst2, for_fins = {"sst2": 0.9, "fins": 0.1}, {"sst2": 0.1, "fins": 0.9}
+    adapters = [
+        (trained("sft", for_sst2, protocol="paper", learning_rate=1e-4), (0, 1)),
+        (trained("ia2", for_sst2, protocol="paper", learning_rate=1e-4), (0, 1)),
+        (trained("sft", for_fins, protocol="paper"), (0, 1)),
+        (trained("ia2", for_fins, protocol="paper"), (2, 3)),
+    ]
+    for record, directions in adapters:
         write_adapter(tmp_path, record, {"0.q_proj": directions})
-    groups, _ = group_records([sft, slow, fast])
+    groups, _ = group_records([record for record, _ in adapters])
     found = measure_overlaps(tmp_path, groups)
     by_eval = {pair.evals: pair.overlap for pair in found.pairs if pair.definition == "lora_B"}
     assert by_eval == {"sst2": pytest.approx(1), "fins": pytest.approx(0)}
@@ -144,7 +148,7 @@ def test_an_adapter_that_cannot_be_read_is_listed_and_the_exit_status_tells(run:
 
 def test_a_run_without_adapters_is_refused_with_the_way_out(tmp_path: Path) -> None:
     write_run(tmp_path, [make_record("icl", {"sst2": {"acc": 0.5}})])
-    with pytest.raises(UserError, match="no trained model.*ia2-eval run"):
+    with pytest.raises(UserError, match=r"no trained model.*ia2-eval run"):
         analyze(tmp_path)
     with pytest.raises(UserError, match="holds no records"):
         analyze(tmp_path / "elsewhere")

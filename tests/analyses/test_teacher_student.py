@@ -110,12 +110,24 @@ def test_demonstrations_make_a_difference_and_single_token_tasks_have_one_way(ba
     assert max(float(grid.min()) for grid in forced) < 0.9
 
 
+def test_a_student_that_gives_the_teachers_response_is_not_cut_before_the_end_that_it_predicts(base: BaseModel) -> None:
+    """The demonstrations are in the query, so that both read the same, answer, and end the answer."""
+    queries = [TrainingExample(query.context, query.answer) for query in examples("embedded_arithmetic")]
+    teacher = make_teacher(base, queries, 14)
+    for grid, targets in zip(teacher.free_running(base.model), teacher.targets, strict=True):
+        assert base.tokenizer.eos_token_id == targets.response_ids[-1]
+        assert grid.shape[1] == len(targets.response_ids) < 14
+        torch.testing.assert_close(grid, torch.ones_like(grid), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("way", ["teacher_forced", "free_running"])
 def test_neighbours_in_a_batch_make_no_difference(base: BaseModel, way: str) -> None:
-    queries = examples("embedded_arithmetic")
-    for student in (adapted(base, seed=1), attach(embedded().model, PromptAdapter(3), seed=0)):
+    """Queries of 11 and 87 tokens, and an adapter that writes before them."""
+    short, long = examples("embedded_arithmetic", 2)
+    queries = [TrainingExample(short.prompt, ""), TrainingExample(long.context, "")]
+    for student in (adapted(base, seed=1), attach(embedded().model, PromptAdapter(20), seed=0)):
         alone, together = (
-            getattr(make_teacher(base, queries, 8, batch_size=size), way)(student) for size in (1, len(queries))
+            getattr(make_teacher(base, queries, 12, batch_size=size), way)(student) for size in (1, len(queries))
         )
         for pair in zip(alone, together, strict=True):
             torch.testing.assert_close(*pair, atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""Ctrl-C and kill -9 lose at most the running cell."""
+"""Ctrl-C and kill -9 lose at most the adapters that are being trained, or the running evaluation."""
 
 from __future__ import annotations
 

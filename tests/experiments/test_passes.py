@@ -76,6 +76,9 @@ def test_a_run_that_was_killed_after_training_only_evaluates(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Evaluator, "evaluate", killed)
         small_run(RECIPE, tmp_path)
+    (tmp_path / "adapters.complete").mkdir()  # and as if the kill had come before the last adapters were in place
+    for cell in [record.cell for record in together.records[6:8]]:
+        (tmp_path / "adapters" / cell.key).rename(tmp_path / "adapters.complete" / cell.key)
     again = small_run(RECIPE, tmp_path)
     assert len(again.started) == 6
     assert [len(cells) for cells in again.trained] == [4]  # `sft` and `ia2` were trained
@@ -101,7 +104,8 @@ def test_a_bad_cell_fails_alone(together: SmallRun, tmp_path: Path, monkeypatch:
     assert [len(cells) for cells in run.trained] == [4, 4, 1, 1, 1, 1, 3, 1]  # the last `ia2_sft` trains both phases
     (failed,) = [record for record in run.records if record.status == "failed"]
     assert (failed.cell.method, failed.cell.seed, failed.cell.learning_rate) == ("ia2", 1, 1e-2)
-    assert failed.error and failed.error.index("this one is bad") < failed.error.index("four are too many")
+    assert failed.error and failed.error.index("four are too many") < failed.error.index("this one is bad")
+    assert failed.error.splitlines()[-1] == "RuntimeError: this one is bad"  # what tables and progress lines show
     assert "4 adapters were trained together, which failed" in failed.error
     assert dev_losses(run)[:7] == pytest.approx(dev_losses(together)[:7], rel=1e-4)  # the eighth has failed
     monkeypatch.undo()

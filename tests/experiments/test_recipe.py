@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,10 @@ import pytest
 import yaml
 
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.adapter_specs import Ia3, Lora, Prefix
+from ia2_eval.experiments.adapter_specs import ADAPTER_TYPES, Ia3, Lora, Prefix
+from ia2_eval.experiments.method_entry import MethodEntry
 from ia2_eval.experiments.method_options import AlignmentSpec, LowData
-from ia2_eval.experiments.recipe import Recipe, load_recipe
+from ia2_eval.experiments.recipe import Recipe, Source, load_recipe
 from ia2_eval.experiments.store import Store
 from ia2_eval.shipped import RECIPES_DIRECTORY
 
@@ -259,3 +262,16 @@ def test_one_form_of_adapters_or_the_other(tmp_path: Path) -> None:
     assert fault.startswith("adapters: stands instead of adapter and learning_rates")
     (fault,) = faults(tmp_path, adapters=kinds * 2, learning_rates=[])
     assert "holds a value twice" in fault
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    models = (Recipe, Source, MethodEntry, AlignmentSpec, LowData, *ADAPTER_TYPES.values())
+    keys = {key for model in models for key in model.model_fields} - {"method"}
+    assert not [key for key in sorted(keys) if not re.search(rf"`[^`]*\b{key}\b[^`]*`", page)]
+    for kind in ADAPTER_TYPES:
+        assert f"`{kind}`" in page
+    shipped = {path.stem for path in RECIPES_DIRECTORY.glob("*.yaml")}
+    named = re.findall(r"`((?:demo|quickstart|embedded|paper)[a-z0-9_*]*)`", page.partition("## Shipped recipes")[2])
+    assert not [name for name in shipped if not any(fnmatch(name, pattern) for pattern in named)]
+    assert not [pattern for pattern in named if not any(fnmatch(name, pattern) for name in shipped)]

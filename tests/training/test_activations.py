@@ -79,16 +79,16 @@ def test_gradients_flow_through_all_earlier_layers(
     adapted = attach(make_model("qwen3"), LoraAdapter(), seed=0)
     with record_activations(adapted, 1, output, layers=[1]) as activations:
         adapted(IDS)
-    activations[0].sum().backward()
-    gradients = [p.grad for name, p in adapted.named_parameters() if "layers.0" in name and "lora_B" in name]
+    earlier = [p for name, p in adapted.named_parameters() if "layers.0" in name and "lora_B" in name]
+    gradients = torch.autograd.grad(activations[0].sum(), earlier)
     assert len(gradients) == 3
-    assert all(gradient is not None and gradient.any() for gradient in gradients)
+    assert all(gradient.any() for gradient in gradients)
 
 
 def test_an_unknown_layout_is_refused_with_what_was_found() -> None:
     gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=99, n_embd=16, n_layer=1, n_head=2))
     for output, place in (("attention", r"layers\[i\]\.self_attn"), ("residual", r"layers\[i\]`")):
-        with pytest.raises(ValueError, match=rf"GPT2Model has no modules at `{place}.*found: .*GPT2Attention"):
+        with pytest.raises(ValueError, match=rf"GPT2\w+ has no modules at `{place}.*found: .*GPT2Attention"):
             recorded_modules(gpt2, output)  # type: ignore[arg-type]
 
 

@@ -47,7 +47,7 @@ def ask(
 
     def ask(base: str = "base", in_memory: bool = False, **changes: Any) -> TeacherTargets:
         cache = TargetCache(tmp_path / "cache", base, in_memory=in_memory)
-        arguments = {"train": examples[:3], "dev": examples[3:], "config": CONFIG, "method": IA2}
+        arguments: dict[str, Any] = {"train": examples[:3], "dev": examples[3:], "config": CONFIG, "method": IA2}
         return cache.get_or_collect(qwen3, tokenizer, **arguments | changes)
 
     return ask

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from ia2_training import METHODS, Adapted, Check, PhaseHistory, Targets, TrainingConfig, TrainingExample, adapt
+from ia2_training import METHODS, Adapted, Check, Method, PhaseHistory, Targets, TrainingConfig, TrainingExample, adapt
+from ia2_training.adapt import prepare
 from ia2_training.batches import Batch
 from ia2_training.losses import Response
 from ia2_training.methods import Definition
@@ -190,6 +191,66 @@ def test_paper_compares_activations_in_the_dtype_of_the_model_and_strict_in_floa
 
     assert in_bfloat16(TrainingConfig.paper(learning_rate=1e-3, epochs=4))
     assert not in_bfloat16(TrainingConfig.strict(learning_rate=1e-3, epochs=4))
+
+
+def test_the_joint_loss_aligns_in_the_dtype_of_the_protocol(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    """With weight 0 nothing but the alignment is left of it."""
+
+    def in_bfloat16(config: TrainingConfig) -> bool:
+        method = Method("ia2+sft", sft_weight=0)
+        adapted = adapt(
+            qwen3.bfloat16(), tokenizer, examples[:1], method=method, config=config, progress=lambda check: None
+        )
+        adapted.detach()
+        losses = torch.tensor(adapted.history[0].train_losses)
+        return torch.equal(losses, losses.bfloat16().float())
+
+    assert in_bfloat16(TrainingConfig.paper(learning_rate=1e-3, epochs=4))
+    assert not in_bfloat16(TrainingConfig.strict(learning_rate=1e-3, epochs=4))
+
+
+@pytest.mark.parametrize("preset", [TrainingConfig.paper, TrainingConfig.strict])
+def test_ia2_plus_sft_is_the_convex_mix_under_both_protocols(
+    qwen3: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: list[TrainingExample],
+    preset: Callable[..., TrainingConfig],
+) -> None:
+    """(1 - w) alignment + w cross-entropy on the teacher's outputs; not alignment + w cross-entropy."""
+
+    def first_loss(method: Method) -> float:
+        adapted = adapt(
+            qwen3, tokenizer, examples[:2], method=method, config=preset(epochs=1), progress=lambda check: None
+        )
+        adapted.detach()
+        return adapted.history[0].train_losses[0]
+
+    aligned, labelled = first_loss(Method("ia2")), first_loss(Method("sft", labels="icl_outputs"))
+    assert aligned > 0.1 and labelled != pytest.approx(first_loss(Method("sft")), rel=0.01)
+    assert first_loss(Method("ia2+sft", sft_weight=0.2)) == pytest.approx(0.8 * aligned + 0.2 * labelled, rel=1e-5)
+
+
+def test_strict_cuts_the_outputs_of_the_teacher_and_paper_keeps_them_whole(
+    qwen3: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[TrainingExample]
+) -> None:
+    """The rule comes with the data set; what is trained on is its outcome, in every phase on the teacher's outputs."""
+    qwen3.generation_config.eos_token_id = None
+    method = Method("ia2_sft", labels="icl_outputs")
+    lengths, last = {}, {}
+    for name, config in (
+        ("paper", TrainingConfig.paper(max_new_tokens=6)),
+        ("strict", TrainingConfig.strict(max_new_tokens=6, answer_end=lambda text: 1)),
+    ):
+        phases = prepare(qwen3, tokenizer, examples[:2], examples[2:], method, config)
+        responses = [s.response_ids for p in phases for data in (*p.train, p.dev) for s in data.sequences]
+        assert len(responses) == 8
+        lengths[name] = {len(response) for response in responses}
+        last[name] = {response[-1] for response in responses}
+    assert lengths == {"paper": {6}, "strict": {2}}
+    assert last["strict"] == {tokenizer.eos_token_id}
+    assert tokenizer.eos_token_id not in last["paper"]
 
 
 def test_presets() -> None:

@@ -121,7 +121,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
 
     def __init__(self, like: DynamicLayer, rows: int, width: int, room: int) -> None:
         super().__init__()
-        self.lazy_initialization(like.keys, like.values)
+        self.dtype, self.device, self.is_initialized = like.keys.dtype, like.keys.device, True
         self._keys, self._values = (
             states.new_zeros(rows, states.shape[1], width + room, states.shape[3])
             for states in (like.keys, like.values)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .batches import Batch, make_batch
 from .grouped_lora import GroupedLora
+from .last_positions import last_positions_only
 from .losses import Loss
 from .passes import passes
 from .phases import PhaseData
@@ -71,7 +72,8 @@ def mean_losses(
     means = torch.zeros(len(lora.weights), dtype=torch.promote_types(lora.weights.dtype, torch.float32))
     means = means.to(model.device)
     for part in parts:
-        with torch.set_grad_enabled(backward), lora.rows(part.adapters):
+        positions = part.batch.response_ids.shape[1]
+        with torch.set_grad_enabled(backward), lora.rows(part.adapters), last_positions_only(model, positions):
             losses = loss(model, part.batch, part.targets, float32=float32)  # [B]
             weighted = losses.to(means.dtype) * part.shares
             if backward:

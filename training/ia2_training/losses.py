@@ -20,6 +20,7 @@ from .targets import Targets
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 Response = Literal["ground_truth", "teacher"]
 
@@ -38,7 +39,9 @@ class Loss(Protocol):
         `teacher` asks for collected targets.
         """
 
-    def __call__(self, model: PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool) -> Tensor:
+    def __call__(
+        self, model: PreTrainedModel | PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool
+    ) -> Tensor:
         """The loss of each example.
 
         Args:
@@ -110,7 +113,9 @@ class AlignmentLoss:
     name: str = "alignment"
     response: Response = "teacher"
 
-    def __call__(self, model: PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool) -> Tensor:
+    def __call__(
+        self, model: PreTrainedModel | PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool
+    ) -> Tensor:
         # The head cannot be left out; one position is the least it takes.
         return _aligned(model, batch, targets, self.alignment, logits_to_keep=1, float32=float32)[0]
 
@@ -122,7 +127,9 @@ class CrossEntropyLoss:
     response: Response = "ground_truth"
     name: str = "cross_entropy"
 
-    def __call__(self, model: PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool) -> Tensor:
+    def __call__(
+        self, model: PreTrainedModel | PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool
+    ) -> Tensor:
         logits = batch.logits(model, last=batch.response_ids.shape[1])
         return cross_entropy(logits, batch.response_ids, batch.response_mask)
 
@@ -136,7 +143,9 @@ class JointLoss:
     name: str = "joint"
     response: Response = "teacher"
 
-    def __call__(self, model: PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool) -> Tensor:
+    def __call__(
+        self, model: PreTrainedModel | PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool
+    ) -> Tensor:
         positions = batch.response_ids.shape[1]
         aligned, logits = _aligned(model, batch, targets, self.alignment, logits_to_keep=positions, float32=float32)
         labelled = cross_entropy(logits, batch.response_ids, batch.response_mask)
@@ -151,7 +160,9 @@ class SoftLabelLoss:
     name: str = "soft_labels"
     response: Response = "teacher"
 
-    def __call__(self, model: PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool) -> Tensor:
+    def __call__(
+        self, model: PreTrainedModel | PeftModel, batch: Batch, targets: Sequence[Targets], *, float32: bool
+    ) -> Tensor:
         positions = batch.response_ids.shape[1]
         logits = batch.logits(model, last=positions)  # [B, G, V]
         distributions = [target.distributions(self.top_k) for target in targets]
@@ -162,7 +173,7 @@ class SoftLabelLoss:
 
 
 def _aligned(
-    model: PeftModel,
+    model: PreTrainedModel | PeftModel,
     batch: Batch,
     targets: Sequence[Targets],
     alignment: Alignment,
@@ -200,7 +211,9 @@ def _teacher_activations(
                 f"The targets hold activations of {len(rows)} layers, the model has {layers_of_model}: they were "
                 "collected from another model. Collect them again."
             )
-    return torch.stack([pad_left(rows[list(layers)], positions, dim=1) for rows in activations])
+    if list(layers) != list(range(layers_of_model)):  # indexing copies
+        activations = [rows[list(layers)] for rows in activations]
+    return torch.stack([pad_left(rows, positions, dim=1) for rows in activations])
 
 
 def _right_aligned(rows: Sequence[Tensor], positions: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-PASS_TOKENS = 256
+PASS_TOKENS = 64
 """A further forward and backward pass is taken to cost as much as so many tokens."""
 
 
