@@ -295,3 +295,9 @@ def test_targets_of_another_output_or_without_distributions_are_refused(
         SoftLabelLoss()(qwen3, batch, targets, float32=True)
     with pytest.raises(ValueError, match="no layer 2"):
         AlignmentLoss(Alignment(layers=(2,)))(qwen3, batch, targets, float32=True)
+
+
+def test_a_student_that_is_no_longer_a_number_is_not_taken_for_a_perfect_one() -> None:
+    teacher = torch.tensor([[[0.0, -math.inf, -math.inf]]])
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    assert soft_label_divergence(torch.full((1, 1, 3), math.nan), teacher, None, mask).isnan().all()

@@ -89,9 +89,9 @@ def soft_label_divergence(logits: Tensor, teacher: Tensor, token_ids: Tensor | N
     """
     exact = torch.promote_types(logits.dtype, torch.float32)
     student = logits.to(exact).log_softmax(-1)  # [B, G, V]
-    teacher = teacher.to(exact)
+    teacher = teacher.to(exact).clamp_min(torch.finfo(exact).min)  # 0 log 0 = 0, not 0 times infinity
     known = student if token_ids is None else student.gather(-1, token_ids)  # [B, G, V or k]
-    per_token = (teacher.exp() * (teacher - known)).nan_to_num(nan=0.0).sum(-1)  # [B, G]; 0 log 0 = 0
+    per_token = (teacher.exp() * (teacher - known)).sum(-1)  # [B, G]
     others = logits.shape[-1] - known.shape[-1]
     if others:
         rest = (1 - teacher.exp().sum(-1)).clamp_min(0)  # [B, G]

@@ -19,15 +19,20 @@ class Check:
     """The state of a phase at a dev check; at the end of an epoch when there is no dev set."""
 
     phase: str
-    """Name of the loss that the phase minimises."""
+    """Name of the loss that the phase minimises; of several adapters, how many are still trained too."""
     step: int
     """Optimiser steps taken."""
     budget: int
     """Optimiser steps that the phase takes at most."""
     train_loss: float | None
-    """Loss of the last batch, before its step; None before the first."""
+    """Loss of the last batch, before its step; None before the first. Of several adapters, the mean."""
     dev_loss: float | None
-    """None without a dev set."""
+    """None without a dev set. Of several adapters, the mean."""
+
+    def follows(self, earlier: Check | None) -> bool:
+        """Whether this check is of the same phase as an earlier one of the same training: steps count from the start
+        of a phase."""
+        return earlier is not None and earlier.step < self.step
 
     def __str__(self) -> str:
         losses = [("loss", self.train_loss), ("dev loss", self.dev_loss)]
@@ -48,12 +53,15 @@ def _bar() -> Iterator[Callable[[Check], None]]:
     from rich.progress import Progress, TaskID
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
+        latest: Check | None = None
+        task: TaskID
 
         def report(check: Check) -> None:
-            if check.phase not in tasks:
-                tasks[check.phase] = progress.add_task("", total=check.budget)
-            progress.update(tasks[check.phase], completed=check.step, description=str(check))
+            nonlocal latest, task
+            if not check.follows(latest):
+                task = progress.add_task("", total=check.budget)
+            progress.update(task, completed=check.step, description=str(check))
+            latest = check
 
         yield report
 
@@ -65,7 +73,7 @@ def _lines() -> Iterator[Callable[[Check], None]]:
 
     def report(check: Check) -> None:
         nonlocal latest, last_line
-        if latest is not None and latest.phase != check.phase:
+        if latest is not None and not check.follows(latest):
             logger.info("%s  done", latest)
             last_line = time.monotonic()
         elif time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
