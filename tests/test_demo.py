@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ia2_eval.demo import ARITHMETIC, CLEAN, NOISY, lessons
-from ia2_eval.experiments.cell import Cell, Method
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.method_options import Method
 from ia2_eval.experiments.record import Evaluation, Provenance, Record
 from ia2_eval.leaderboard.aggregate import Row
 from ia2_eval.leaderboard.learning_rate import Selection

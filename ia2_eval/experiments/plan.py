@@ -105,11 +105,15 @@ def _by_adapter(recipe: Recipe) -> list[tuple[AdapterSpec, list[float]]]:
 
 
 def _in_order_of_training(variants: tuple[MethodVariant, ...]) -> list[MethodVariant]:
-    """The trained ones, in the order of METHODS: a method stands there after the one that it continues."""
+    """The trained ones: first those that ask most of the teacher, so that it is asked once for all, then in the order
+    of METHODS, where a method stands after the one that it continues."""
     from ia2_training import METHODS
 
-    order = list(METHODS)
-    return sorted((v for v in variants if v.trained), key=lambda variant: order.index(variant.method))
+    def place(variant: MethodVariant) -> tuple[bool, bool, int, int]:
+        asks = variant.training_method.asks_distributions
+        return not asks, variant.top_k is not None, -(variant.top_k or 0), list(METHODS).index(variant.method)
+
+    return sorted((variant for variant in variants if variant.trained), key=place)
 
 
 def _refuse_too_large(n: int, seed: int | None, data: BenchmarkData, recipe: Recipe) -> None:

@@ -143,7 +143,7 @@ def test_targets_are_collected_once_for_a_training_set(tmp_path: Path, monkeypat
         methods = ["ia2", "ia2_sft", {"method": "sft", "labels": "icl_outputs"}]
         return small_recipe(
             benchmarks=[{"source": "embedded_mood", "n": [2, 4]}],
-            methods=[*methods, {"method": "ia2+sft", "sft_weight": [0.1, 0.9]}],
+            methods=[*methods, {"method": "ia2+sft", "sft_weight": [0.1, 0.9]}, "soft_sft"],
             learning_rates=[1e-3, 1e-2],
             seeds=[0, 1],
             epochs=epochs,

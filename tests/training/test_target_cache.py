@@ -111,14 +111,23 @@ def test_methods_learning_rates_and_weights_share_an_entry(ask: Ask, qwen3: PreT
     assert len(files(tmp_path)) == 1
 
 
-def test_whole_distributions_serve_methods_that_need_less(ask: Ask, qwen3: PreTrainedModel, tmp_path: Path) -> None:
-    ask(method=SOFT)
-    with passes(qwen3) as seen:
-        ask(method=IA2)
-        few = ask(method=Method("soft_sft", top_k=2)).train[0].distributions(2)[0]
-    assert not seen
-    assert few.shape[1] == 2
-    assert len(files(tmp_path)) == 1
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_distributions_serve_methods_that_need_less(
+    ask: Ask, qwen3: PreTrainedModel, tmp_path: Path, in_memory: bool
+) -> None:
+    few, more, less = (Method("soft_sft", top_k=k) for k in (3, None, 2))
+    without = ask(method=IA2).train[0]
+    for collected in (few, more):  # each asks for more than there is
+        with passes(qwen3) as seen:
+            wanted = ask(method=collected, in_memory=in_memory).train[0].distributions(3)
+        assert seen
+        assert len(files(tmp_path)) == 1
+        with passes(qwen3) as seen:
+            assert torch.equal(ask(method=less, in_memory=in_memory).train[0].distributions(2)[0], wanted[0][:, :2])
+            plain = ask(method=IA2, in_memory=in_memory).train[0]
+        assert not seen
+        assert plain.log_probabilities is None
+        assert torch.equal(plain.activations, without.activations)
 
 
 def test_everything_that_changes_targets_is_in_the_key(
@@ -135,9 +144,6 @@ def test_everything_that_changes_targets_is_in_the_key(
         {"config": replace(CONFIG, demonstration_orders=4)},
         {"config": replace(CONFIG, demonstration_orders=4, seed=1)},
         {"method": Method("ia2", alignment=Alignment(output="mlp"))},
-        {"method": Method("soft_sft", top_k=2)},
-        {"method": Method("soft_sft", top_k=3)},
-        {"method": SOFT},
     ]
     for count, change in enumerate(changes, 1):
         ask(**change)

@@ -33,8 +33,8 @@ class Pass(NamedTuple):
     targets: list[Targets]
     adapters: Tensor
     """[B] int64, the adapter of each row."""
-    shares: Tensor
-    """[B], 1 / number of rows of that adapter in all passes."""
+    counts: Tensor
+    """[B] int64, the number of rows of that adapter in all passes."""
 
 
 def cut_into_passes(rows: Sequence[Rows], most: int, device: torch.device) -> list[Pass]:
@@ -56,7 +56,7 @@ def cut_into_passes(rows: Sequence[Rows], most: int, device: torch.device) -> li
                 make_batch([sequences[member] for member in members], device=device),
                 [data.targets[row] for _, data, row in (flat[member] for member in members) if data.targets],
                 torch.tensor(adapters, device=device),
-                torch.tensor([1 / len(rows[adapter][1]) for adapter in adapters], device=device),
+                torch.tensor([len(rows[adapter][1]) for adapter in adapters], device=device),
             )
         )
     return cut
@@ -75,7 +75,7 @@ def mean_losses(
         positions = part.batch.response_ids.shape[1]
         with torch.set_grad_enabled(backward), lora.rows(part.adapters), last_positions_only(model, positions):
             losses = loss(model, part.batch, part.targets, float32=float32)  # [B]
-            weighted = losses.to(means.dtype) * part.shares
+            weighted = losses.to(means.dtype) / part.counts
             if backward:
                 weighted.sum().backward()  # type: ignore[no-untyped-call]
         means.index_add_(0, part.adapters, weighted.detach())

@@ -43,7 +43,7 @@ class GroupedLora:
 
     def weights_of(self, numbers: Tensor) -> dict[str, Tensor]:
         """An adapter's weights by PEFT's names, or those of several: views of its numbers [..., P]."""
-        parts = numbers.split([math.prod(shape) for shape in self.shapes.values()], dim=-1)
+        parts = torch.split(numbers, [math.prod(shape) for shape in self.shapes.values()], dim=-1)
         return {
             name: part.view(*numbers.shape[:-1], *shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)

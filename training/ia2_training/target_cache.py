@@ -1,7 +1,8 @@
 """Targets of the teacher on disk, under a key of everything that they depend on.
 
 A set of targets is one safetensors file: for row i the tensors `i.response_ids`, `i.activations` and, where collected,
-`i.log_probabilities` and `i.token_ids`; in its metadata the key, and a checksum of the tensors.
+`i.log_probabilities` and `i.token_ids`; in its metadata the key, how many probabilities there are at each position, and
+a checksum.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +21,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .activations import Output
 from .batches import encode_prompt
 from .config import TrainingConfig
 from .examples import TrainingExample, in_demonstration_orders
@@ -61,28 +62,24 @@ class TargetCache:
     ) -> TeacherTargets:
         """What `TeacherTargets.for_method` gives, from disk if it is there.
 
-        An entry that also holds whole distributions serves methods that need less. One that is damaged, or that belongs
-        to another key, is reported as a warning of the logger `ia2_training`, and replaced.
+        An entry that holds more of the teacher's distributions than a method needs serves it too; one that holds less
+        is collected again. One that is damaged, or that belongs to another key, is reported as a warning of the logger
+        `ia2_training`, and replaced.
 
         Raises:
             ValueError: `config.answer_end` without `config.answer_end_name`, or what `collect_targets` refuses.
         """
-        content = self._content(model, tokenizer, train, dev, config, method)
-        wanted = [method.asks_distributions, method.top_k]
-        for distributions in (wanted, [True, None]):
-            if found := self._read(_key(content | {"distributions": distributions}), method.alignment.output):
-                break
-        else:
+        key = self._key(model, tokenizer, train, dev, config, method)
+        if not self._serves(key, method):
             targets = TeacherTargets.for_method(model, tokenizer, train, dev, config, method)
-            key = _key(content | {"distributions": wanted})
-            self._write(key, [*targets.train, *targets.dev])
+            self._write(key, [*targets.train, *targets.dev], _probabilities(method))
             if self.in_memory:
                 return targets
-            found = self._load(key, method.alignment.output)
+        found = self._load(key, method)
         taught = len(train) * config.demonstration_orders
         return TeacherTargets(tuple(found[:taught]), tuple(found[taught:]))
 
-    def _content(
+    def _key(
         self,
         model: PreTrainedModel | PeftModel,
         tokenizer: PreTrainedTokenizerBase,
@@ -90,15 +87,15 @@ class TargetCache:
         dev: Sequence[TrainingExample],
         config: TrainingConfig,
         method: Method,
-    ) -> dict[str, object]:
-        """What targets depend on, but for the distributions."""
+    ) -> str:
+        """Of everything that targets depend on. Of their distributions an entry may hold more or less."""
         if config.answer_end is not None and config.answer_end_name is None:
             raise ValueError(
                 "Targets that are cut by an answer_end cannot be told from others by a function: name it "
                 "(TrainingConfig.answer_end_name), a new name for every change of the rule."
             )
         examples = [*in_demonstration_orders(train, config.demonstration_orders, config.seed), *dev]
-        return {
+        content = {
             "format": FORMAT,
             "base": self.base,
             "dtype": str(model.dtype),
@@ -108,25 +105,24 @@ class TargetCache:
             "end_ids": [sorted(stop_ids(model)), tokenizer.eos_token_id],
             "output": method.alignment.output,
         }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}.safetensors"
 
-    def _read(self, key: str, output: Output) -> list[Targets] | None:
-        """The targets of an entry; None if there is none that is sound."""
+    def _serves(self, key: str, method: Method) -> bool:
+        """Whether there is an entry that is sound and holds enough for a method."""
         path = self._path(key)
         if not path.exists():
-            return None
+            return False
         try:
-            fault = _fault(path, key)
+            probabilities = _stored_probabilities(path, key)
         except (SafetensorError, OSError, ValueError) as error:
-            fault = f"it cannot be read ({error})"
-        if fault:
-            logger.warning("The cached targets %s are not used: %s. They are collected again.", path, fault)
-            return None
-        return self._load(key, output)
+            logger.warning("The cached targets %s are not used: %s. They are collected again.", path, error)
+            return False
+        return probabilities >= _probabilities(method)
 
-    def _load(self, key: str, output: Output) -> list[Targets]:
+    def _load(self, key: str, method: Method) -> list[Targets]:
         path = self._path(key)
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
@@ -135,6 +131,9 @@ class TargetCache:
                 if name not in names:
                     return None
                 return file.get_tensor(name) if self.in_memory else StoredTensor(path, name)
+
+            def distributions(name: str) -> Tensor | StoredTensor | None:
+                return tensor(name) if method.asks_distributions else None
 
             rows = range(sum(name.endswith(".response_ids") for name in names))
             loaded = []
@@ -145,14 +144,14 @@ class TargetCache:
                     Targets(
                         tuple(file.get_tensor(f"{row}.response_ids").tolist()),
                         source,
-                        output,
-                        tensor(f"{row}.log_probabilities"),
-                        tensor(f"{row}.token_ids"),
+                        method.alignment.output,
+                        distributions(f"{row}.log_probabilities"),
+                        distributions(f"{row}.token_ids"),
                     )
                 )
         return loaded
 
-    def _write(self, key: str, targets: Sequence[Targets]) -> None:
+    def _write(self, key: str, targets: Sequence[Targets], probabilities: float) -> None:
         """Write an entry under a name of its own first, so that it appears whole."""
         tensors: dict[str, Tensor] = {}
         for row, target in enumerate(targets):
@@ -163,32 +162,44 @@ class TargetCache:
                 if value is not None:
                     tensors[f"{row}.{name}"] = value
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        checksum = hashlib.sha256()
+        metadata = {"key": key, "probabilities": str(probabilities)}
+        checksum = hashlib.sha256(str(metadata).encode())
         for name in sorted(tensors):
             _add(checksum, name, tensors[name])
         self.directory.mkdir(parents=True, exist_ok=True)
         partial = self._path(key).with_suffix(f".{os.getpid()}.partial")
         try:
-            save_file(tensors, partial, metadata={"key": key, "checksum": checksum.hexdigest()})
+            save_file(tensors, partial, metadata=metadata | {"checksum": checksum.hexdigest()})
             partial.replace(self._path(key))
         finally:
             partial.unlink(missing_ok=True)
 
 
-def _key(content: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _probabilities(method: Method) -> float:
+    """How many of the teacher's probabilities a method needs at each position; infinity stands for all."""
+    if not method.asks_distributions:
+        return 0
+    return math.inf if method.top_k is None else method.top_k
 
 
-def _fault(path: Path, key: str) -> str | None:
-    """What is wrong with an entry."""
-    checksum = hashlib.sha256()
+def _stored_probabilities(path: Path, key: str) -> float:
+    """How many of the teacher's probabilities an entry holds at each position.
+
+    Raises:
+        ValueError: the entry is damaged, or another key's.
+    """
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
+        metadata = dict(file.metadata() or {})
+        expected = metadata.pop("checksum", None)
         if metadata.get("key") != key:
-            return f"their key is {metadata.get('key')}"
+            raise ValueError(f"their key is {metadata.get('key')}")
+        metadata = {name: metadata.get(name, "") for name in ("key", "probabilities")}
+        checksum = hashlib.sha256(str(metadata).encode())
         for name in sorted(file.keys()):
             _add(checksum, name, file.get_tensor(name))
-    return None if checksum.hexdigest() == metadata.get("checksum") else "their checksum is wrong"
+    if checksum.hexdigest() != expected:
+        raise ValueError("their checksum is wrong")
+    return float(metadata["probabilities"])
 
 
 def _add(checksum: hashlib._Hash, name: str, tensor: Tensor) -> None:

@@ -181,6 +181,7 @@ def _starts(
         adapted = attach(model, adapter, seed=job.config.seed, initial_adapter=initial)
         try:
             peft_config = copy.deepcopy(adapted.peft_config["default"])
+            peft_config.inference_mode = True  # as PEFT saves it
             weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)
             starts[key] = {name: weight.detach().clone() for name, weight in weights.items()}
         finally:
