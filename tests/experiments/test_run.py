@@ -152,7 +152,7 @@ def test_targets_are_collected_once_for_a_training_set(tmp_path: Path, monkeypat
 
     kept = tmp_path / "targets"
     done = small_run(recipe(epochs=1), tmp_path / "run", targets_dir=kept)
-    assert [record.status for record in done.records] == ["ok"] * 40
+    assert [record.status for record in done.records] == ["ok"] * 48
     assert collected == [2, 2, 4, 4]  # once for each size and seed
     assert not done.store.targets_path.exists()
     small_run(recipe(epochs=2), tmp_path / "another run", targets_dir=kept)
