@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from ia2_eval.frozen import Frozen
 
@@ -72,8 +72,13 @@ class Full(Frozen):
 ADAPTER_TYPES: dict[str, type[Frozen]] = {"lora": Lora, "ia3": Ia3, "prompt": Prompt, "prefix": Prefix, "full": Full}
 
 
-def _type(value: Any) -> Any:
-    return value.get("type", "lora") if isinstance(value, dict) else getattr(value, "type", None)
+def _name_alone(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+def _type(value: Any) -> str | None:
+    kind = value.get("type", "lora") if isinstance(value, dict) else getattr(value, "type", None)
+    return None if kind is None else str(kind)
 
 
 AdapterSpec = Annotated[
@@ -83,8 +88,9 @@ AdapterSpec = Annotated[
     | Annotated[Prefix, Tag("prefix")]
     | Annotated[Full, Tag("full")],
     Discriminator(_type),
+    BeforeValidator(_name_alone),
 ]
-"""One of the kinds, told apart by `type`; LoRA where it is left out."""
+"""One of the kinds, told apart by `type`; LoRA where it is left out. `ia3` alone is `{type: ia3}`."""
 
 
 def _short(modules: Sequence[str]) -> str:

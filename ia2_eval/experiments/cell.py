@@ -57,7 +57,7 @@ class Cell(MethodVariant):
         """
         parts = [
             self.labels or "",
-            "" if self.sft_weight is None or self.protocol == "paper" else f"w={self.sft_weight:g}",
+            "" if self.sft_weight is None or self.protocol == "paper" else f"w={self.sft_weight}",
             "" if self.top_k is None else f"top {self.top_k}",
             self.alignment.label if self.alignment else "",
             self.low_data.label if self.low_data else "",
@@ -77,7 +77,7 @@ class Cell(MethodVariant):
         if self.adapter is not None and self.adapter != Lora():
             parts.append(self.adapter.label)
         if self.sft_weight is not None and self.protocol == "paper":
-            parts.append(f"w {self.sft_weight:g}")
+            parts.append(f"w {self.sft_weight}")
         if self.learning_rate is not None:
             parts.append(f"lr {self.learning_rate:g}")
         return " ".join(parts)

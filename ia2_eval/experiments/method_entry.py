@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
 
 from ia2_eval.errors import did_you_mean
+from ia2_eval.experiments.adapter_specs import ADAPTER_TYPES
 from ia2_eval.experiments.method_options import UNTRAINED, AlignmentSpec, Labels, LowData, Method, MethodVariant
 from ia2_eval.frozen import Frozen
 
@@ -16,6 +17,8 @@ def _known_method(method: Method) -> Method:
     from ia2_training import METHODS
 
     known = (*UNTRAINED, *METHODS)
+    if method in ADAPTER_TYPES:
+        raise ValueError(f"is an adapter, not a method: write `adapter: {method}`, and under methods what it learns by")
     if method not in known:
         raise ValueError(f"there is no such method.{did_you_mean(method, known)}")
     return method
@@ -25,13 +28,19 @@ def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, int | float | str) else value
 
 
+def _at_least_one(top_k: int | None) -> int | None:
+    if top_k is not None and top_k < 1:
+        raise ValueError("must be at least 1; leave it out for all tokens")
+    return top_k
+
+
 class MethodEntry(Frozen):
     """A method, plain or with options; a list of weights stands for one variant each."""
 
     method: Annotated[Method, AfterValidator(_known_method)]
     labels: Labels | None = None
     sft_weight: Annotated[tuple[float, ...] | None, BeforeValidator(_one_or_many)] = None
-    top_k: int | None = None
+    top_k: Annotated[int | None, AfterValidator(_at_least_one)] = None
     alignment: AlignmentSpec | None = None
     low_data: LowData | None = None
     demonstration_orders: Annotated[int, Field(ge=1)] | None = None
@@ -55,6 +64,11 @@ class MethodEntry(Frozen):
             return self
         if self.sft_weight == ():
             raise ValueError("sft_weight is empty: give one weight, or several")
+        if self.low_data and (self.demonstration_orders or 1) > 1:
+            raise ValueError(
+                "demonstration_orders: low_data has orders of its own, which are trained on side by side; write "
+                f"low_data: {{unlabelled: {self.low_data.unlabelled}, orders: {self.demonstration_orders}}} instead"
+            )
         for variant in self._as_written():
             method = variant.training_method
             if not method.asks_teacher and (self.low_data or self.demonstration_orders):

@@ -22,10 +22,18 @@ Labels = Literal["ground_truth", "icl_outputs"]
 
 def _listed(value: Any) -> Any:
     """`all` is None, `{first: 0, last: 3}` the layers from the one to the other."""
-    if value == "all":
+    if value is None or value == "all":
         return None
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError("is empty: name at least one layer, or write `all`")
+        if not all(type(layer) is int for layer in value):
+            return value
+        if len(set(value)) < len(value):
+            raise ValueError(f"names a layer twice: {list(value)}")
+        return tuple(sorted(value, key=lambda layer: (layer < 0, layer)))  # one name for one choice
     if not isinstance(value, dict):
-        return value
+        raise ValueError("must be `all`, a list such as [0, 2, -1], or a range {first: 0, last: 3}")
     first, last = value.get("first"), value.get("last")
     if value.keys() != {"first", "last"} or type(first) is not int or type(last) is not int:
         raise ValueError("a range of layers is written {first: 0, last: 3}")

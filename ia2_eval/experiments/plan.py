@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
+from math import factorial
 from operator import itemgetter
 from pathlib import Path
 
@@ -37,12 +39,17 @@ def plan(recipe: Recipe, base: Base, data: dict[str, BenchmarkData]) -> list[Cel
 
     Raises:
         UserError: a benchmark that no training set is drawn from, a pool too small for an N or for the queries of
-            `low_data`, or no learning rate.
+            `low_data`, more orders of demonstrations than there are, or no learning rate; the key is named.
     """
     trained = [variant.method for variant in recipe.variants if variant.trained]
     if trained and not recipe.grid:
-        raise UserError(f"the recipe {recipe.name!r} trains ({', '.join(trained)}) but lists no learning_rates")
-    cells = [cell for source in recipe.benchmarks for cell in _source_cells(recipe, base, source, data)]
+        methods = ", ".join(dict.fromkeys(trained))
+        raise UserError(f"learning_rates: is missing or empty, but {methods} must be trained with at least one")
+    _refuse_missing_orders(recipe)
+    cells = []
+    for i, source in enumerate(recipe.benchmarks):
+        with _naming(f"benchmarks.{i}.n"):
+            cells += list(_source_cells(recipe, base, source, data))
     return list({cell.key: cell for cell in cells}.values())
 
 
@@ -52,7 +59,10 @@ def load_data(recipe: Recipe, data_dir: Path | None = None) -> dict[str, Benchma
     Raises:
         UserError: an unknown benchmark, one that the source is not evaluated on, or data that cannot be loaded.
     """
-    names = [name for source in recipe.benchmarks for name in (source.source, *_evals(source))]
+    names: list[str] = []
+    for i, source in enumerate(recipe.benchmarks):
+        with _naming(f"benchmarks.{i}"):
+            names += (source.source, *_evals(source))
     return {name: load_benchmark(name, data_dir) for name in dict.fromkeys(names)}
 
 
@@ -114,6 +124,39 @@ def _in_order_of_training(variants: tuple[MethodVariant, ...]) -> list[MethodVar
         return not asks, variant.top_k is not None, -(variant.top_k or 0), list(METHODS).index(variant.method)
 
     return sorted((variant for variant in variants if variant.trained), key=place)
+
+
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Put the key of the recipe before the message of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+
+
+def _refuse_missing_orders(recipe: Recipe) -> None:
+    n = min(size for source in recipe.benchmarks for size in source.n)
+    for i, entry in enumerate(recipe.methods):
+        if entry.demonstration_orders and entry.demonstration_orders > factorial(n - 1):
+            raise UserError(
+                f"methods.{i}.demonstration_orders: with N={n} an example has {_counted(n - 1, 'demonstration')}, of "
+                f"which there {_orders(n - 1)} (found {entry.demonstration_orders})"
+            )
+        if entry.low_data and entry.low_data.orders > factorial(n):
+            raise UserError(
+                f"methods.{i}.low_data.orders: with N={n} a query has {_counted(n, 'demonstration')}, of which there "
+                f"{_orders(n)} (found {entry.low_data.orders})"
+            )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _orders(demonstrations: int) -> str:
+    count = factorial(demonstrations)
+    return f"{'is' if count == 1 else 'are'} {demonstrations}! = {_counted(count, 'order')}"
 
 
 def _refuse_too_large(n: int, seed: int | None, data: BenchmarkData, recipe: Recipe) -> None:

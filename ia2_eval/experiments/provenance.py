@@ -66,15 +66,16 @@ def reset_peak_memory() -> None:
     """Begin to measure anew, where that is possible: on CUDA devices."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: str) -> int | None:
-    """Peak memory in bytes: allocated on a CUDA device since the reset, else resident in all; None on Windows."""
+    """Peak memory in bytes: allocated on all CUDA devices since the reset, else resident in all; None on Windows."""
     if device.startswith("cuda"):
         import torch
 
-        return int(torch.cuda.max_memory_allocated(device))
+        return sum(torch.cuda.max_memory_allocated(each) for each in range(torch.cuda.device_count()))
     try:
         import resource
     except ImportError:  # Windows has no such module

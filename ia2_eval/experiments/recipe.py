@@ -21,7 +21,7 @@ from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
 from ia2_eval.experiments.method_entry import MethodEntry
 from ia2_eval.experiments.method_options import AlignmentSpec, LowData, MethodVariant
-from ia2_eval.experiments.recipe_faults import describe_fault
+from ia2_eval.experiments.recipe_faults import as_yaml, describe_fault
 from ia2_eval.frozen import Frozen
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
@@ -34,9 +34,16 @@ def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _no_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) != len(values):
-        raise ValueError(f"holds a value twice: {list(values)}")
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            raise ValueError(f"holds a value twice: {as_yaml(value)}")
     return values
+
+
+def _two_at_least(n: int) -> int:
+    if n < 2:
+        raise ValueError("a training set has at least 2 examples: each is shown the others as demonstrations")
+    return n
 
 
 # After the values themselves: pydantic's own `min_length` also complains of a list whose only value is wrong.
@@ -44,6 +51,7 @@ NotEmpty = AfterValidator(_not_empty)
 NoRepeats = AfterValidator(_no_repeats)
 
 
+Size = Annotated[int, AfterValidator(_two_at_least)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -52,7 +60,7 @@ class Source(Frozen):
     """A benchmark to learn from, and how many examples to learn from."""
 
     source: str = Field(description="benchmark name, such as `sst2`")
-    n: Annotated[tuple[int, ...], NotEmpty, NoRepeats] = Field(description="sizes N of the training sets")
+    n: Annotated[tuple[Size, ...], NotEmpty, NoRepeats] = Field(description="sizes N of the training sets")
     evals: Annotated[tuple[str, ...], NotEmpty, NoRepeats] | None = Field(
         default=None,
         description="benchmarks to evaluate on; the source and its out-of-distribution partners when left out",
@@ -112,10 +120,7 @@ class Recipe(Frozen):
     @field_validator("methods")
     @classmethod
     def _no_method_twice(cls, entries: tuple[MethodEntry, ...]) -> tuple[MethodEntry, ...]:
-        variants = [variant for entry in entries for variant in entry.variants]
-        for i, variant in enumerate(variants):
-            if variant in variants[:i]:
-                raise ValueError(f"holds a value twice: {variant.model_dump(mode='json', exclude_none=True)}")
+        _no_repeats(tuple(variant for entry in entries for variant in entry.variants))
         return entries
 
     @field_validator("adapters")
@@ -168,5 +173,6 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  {describe_fault(fault, MODELS)}" for fault in error.errors())
-        raise UserError(f"{path} has {error.error_count()} fault(s):\n{faults}") from None
+        faults = [f"  {describe_fault(fault, MODELS)}" for fault in error.errors()]
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise UserError("\n".join([f"{path} has {count}:", *faults])) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -71,27 +72,33 @@ class PassRunner:
         return records
 
     def _train(self, cells: Sequence[Cell]) -> dict[str, Failure]:
-        """Train the adapters that the store lacks, together or, where that fails, one by one; failures by key."""
+        """Train the adapters that the store lacks; failures by key."""
         damaged = self._progress.damaged
         lacking = [cell for cell in cells if cell.trained and not self._store.training(cell.key, damaged)]
         failures: dict[str, Failure] = {}
         for continuing in (True, False):
             together = [cell for cell in lacking if (self._trainer.earlier(cell) is not None) == continuing]
-            failure = self._try_to_train(together)
-            if failure is None:
-                continue
-            if len(together) == 1:
-                failures[together[0].key] = failure
-                continue
-            for cell in together:
-                if alone := self._try_to_train([cell]):
-                    before = f"{len(together)} adapters were trained together, which failed:\n{failure.error}"
-                    failures[cell.key] = alone._replace(error=f"{before}\nThis one alone failed too:\n{alone.error}")
+            failures |= self._train_together(together) if together else {}
         return failures
 
+    def _train_together(self, cells: Sequence[Cell], whole: str = "") -> dict[str, Failure]:
+        """Train together or, where that fails, each half for itself, down to single cells; failures by key.
+
+        Args:
+            cells: at least one.
+            whole: why the group that these are a part of failed; "" where they are all.
+        """
+        failure = self._try_to_train(cells)
+        if failure is None:
+            return {}
+        if len(cells) == 1:
+            error = f"{whole}\nThis one alone failed too:\n{failure.error}" if whole else failure.error
+            return {cells[0].key: failure._replace(error=error)}
+        whole = whole or f"{len(cells)} adapters were trained together, which failed:\n{failure.error}"
+        half = (len(cells) + 1) // 2
+        return self._train_together(cells[:half], whole) | self._train_together(cells[half:], whole)
+
     def _try_to_train(self, cells: Sequence[Cell]) -> Failure | None:
-        if not cells:
-            return None
         started = time.monotonic()
         failure = None
         self._progress.training_started(cells)
@@ -102,6 +109,8 @@ class PassRunner:
             failure = Failure(traceback.format_exc(), time.monotonic() - started)
             if len(cells) > 1:
                 self._progress.together_failed(cells, error)
+        if failure:
+            _free_memory()  # the exception, whose frames held tensors, is gone by now
         self._interruption.check()
         return failure
 
@@ -145,3 +154,11 @@ class PassRunner:
                 yield model
         finally:
             detach(model)
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

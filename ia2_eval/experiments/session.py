@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from rich.console import Console
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.plan import load_data, plan
 from ia2_eval.experiments.recipe import Recipe, load_recipe
+from ia2_eval.experiments.recipe_faults import faults_for_model
 from ia2_eval.experiments.run import run
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.watch import print_data_notes, print_plan, watch
-from ia2_eval.lm.base_model import Base, locate, require_device
+from ia2_eval.lm.base_model import Base, BaseFiles, locate, require_device
 from ia2_eval.shipped import RECIPES_DIRECTORY
 
 INTERRUPTED = 130
@@ -49,14 +51,19 @@ def run_recipe(
     Raises:
         UserError: the recipe, its data or its model cannot be used; nothing has been run.
     """
-    recipe = overrides.apply(load_recipe(find_recipe(path)))
+    path = find_recipe(path)
+    recipe = overrides.apply(load_recipe(path))
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a directory")
     if settings.device is not None and not dry_run:
         require_device(settings.device)
     files = locate(recipe.base, weights=not dry_run)
-    data = load_data(recipe, settings.data_dir)
-    cells = plan(recipe, files.base, data)
+    try:
+        data = load_data(recipe, settings.data_dir)
+        _refuse_unfit(recipe, files)
+        cells = plan(recipe, files.base, data)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     store = Store(out)
     done = sum(store.done(cell) is not None for cell in cells)
     print_plan(cells, done, console)
@@ -87,6 +94,20 @@ def run_recipe(
             highlight=False,
         )
     return 1 if failed else 0
+
+
+def _refuse_unfit(recipe: Recipe, files: BaseFiles) -> None:
+    """
+    Raises:
+        UserError: the recipe asks for what the model does not have, by its config.json; all of it is listed.
+    """
+    config = files.directory / "config.json"
+    try:
+        content = json.loads(config.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{str(config)!r} cannot be read: {error}") from error
+    if faults := list(faults_for_model(recipe, content)):
+        raise UserError("\n  ".join([f"does not fit the model {recipe.base.model!r}:", *faults]))
 
 
 def _quieten() -> None:

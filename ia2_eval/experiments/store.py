@@ -74,16 +74,17 @@ class Store:
         With `on_damaged` such an adapter is set aside as `<key>.damaged` and reported; without, it is left alone.
         """
         adapter = self.adapter_path(key)
-        try:
-            return StoredTraining.model_validate_json((adapter / TRAINING).read_bytes())
-        except FileNotFoundError:
+        if not (adapter / TRAINING).is_file():
             return None
+        try:
+            _require_weights(adapter)
+            return StoredTraining.model_validate_json((adapter / TRAINING).read_bytes())
         except ValueError as error:
             if on_damaged:
                 aside = adapter.with_name(f"{key}.damaged")
                 shutil.rmtree(aside, ignore_errors=True)
                 adapter.replace(aside)
-                on_damaged(aside, f"{TRAINING}: {str(error).splitlines()[0]}")
+                on_damaged(aside, str(error).splitlines()[0])
             return None
 
     def done(self, cell: Cell, on_damaged: Callable[[Path, str], None] | None = None) -> Record | None:
@@ -156,3 +157,21 @@ class Store:
     def write_recipe(self, recipe: Recipe) -> None:
         content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         write_atomically(self.directory / "recipe.yaml", content.encode())
+
+
+def _require_weights(adapter: Path) -> None:
+    """
+    Raises:
+        ValueError: a file of weights is missing, or shorter or longer than its header says.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    paths = list(adapter.glob("*.safetensors"))
+    if not paths:
+        raise ValueError("there are no weights (*.safetensors)")
+    for path in paths:
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path.name}: {error}") from error

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from math import ceil
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from ia2_eval.errors import UserError
@@ -16,6 +19,13 @@ from ia2_eval.scoring.calibration import Bin, expected_calibration_error, reliab
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PANELS_PER_LINE = 5
+LETTERS = 30  # of 10 points, beside one another in the width of a panel
+EXPLAINED = (
+    "confidence (label-normalised)",
+    "hatched: gap between accuracy and mean confidence; ECE of the samples of all seeds together",
+)
 
 
 @dataclass(frozen=True)
@@ -62,31 +72,37 @@ def reliability_figure(
     styles: Mapping[Column, MethodStyle],
     title: str,
 ) -> Figure:
-    """A line of panels per N, a panel per method; below each diagram the number of samples per bin.
+    """Panels of each N, one per method, in lines of at most `PANELS_PER_LINE`; below each the number of samples per bin.
 
     Args:
         diagrams: by N and column; a pair that is absent is marked as missing.
-        sizes: the N of the lines.
+        sizes: the N, from top to bottom.
         styles: of the columns.
         title: of the figure.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.3 * len(styles) + 0.7, 3.5 * len(sizes) + 0.5), layout="constrained")
+    per_size = ceil(len(styles) / PANELS_PER_LINE)
+    columns = ceil(len(styles) / per_size)
+    lines = per_size * len(sizes)
+    figure = Figure(figsize=(2.3 * columns + 0.7, 3.6 * lines + 0.7), layout="constrained")
     axes = figure.subplots(
-        2 * len(sizes), len(styles), squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.6, 1] * len(sizes)}
+        2 * lines, columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.6, 1] * lines}
     )
-    for line, size in enumerate(sizes):
-        for i, (column, style) in enumerate(styles.items()):
-            diagram, histogram = axes[2 * line, i], axes[2 * line + 1, i]
+    for i, size in enumerate(sizes):
+        band = axes[2 * per_size * i : 2 * per_size * (i + 1)]
+        panels = list(zip(band[::2].flat, band[1::2].flat, strict=True))
+        for (column, style), (diagram, histogram) in zip(styles.items(), panels, strict=False):
             _draw_panel(diagram, histogram, style.title, style.colour, diagrams.get((size, column)))
-            if i:
-                diagram.tick_params(labelleft=False)
-        axes[2 * line, 0].set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")
-        axes[2 * line + 1, 0].set_ylabel("samples")
-    explained = "hatched: gap between accuracy and mean confidence; ECE of the samples of all seeds together"
-    figure.supxlabel(f"confidence (label-normalised); {explained}", fontsize=10)
-    figure.suptitle(title, fontsize=10)
+            diagram.tick_params(labelleft=diagram in axes[:, 0])
+            histogram.tick_params(labelbottom=True)
+        for panel in chain(*panels[len(styles) :]):
+            panel.set_axis_off()
+        for diagram, histogram in band[:, 0].reshape(-1, 2):
+            diagram.set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")
+            histogram.set_ylabel("samples")
+    figure.supxlabel("\n".join(fill(text, LETTERS * columns) for text in EXPLAINED), fontsize=10)
+    figure.suptitle(fill(title, LETTERS * columns), fontsize=10)
     return figure
 
 
@@ -95,6 +111,7 @@ def _draw_panel(diagram: Any, histogram: Any, method: str, colour: str, reliabil
     diagram.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     diagram.set_xticklabels(("0", "0.5", "1"))
     diagram.set_yticklabels(("0", "0.5", "1"))
+    method = fill(method, LETTERS - 6)
     diagram.plot((0, 1), (0, 1), color="#555555", linewidth=0.8, linestyle="--")
     if reliability is None:
         diagram.set_title(f"{method}\nmissing")

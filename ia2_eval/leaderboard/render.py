@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
@@ -20,10 +21,10 @@ UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
 def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
     """Prints tables, then what is missing, then the files, or the folder of figures."""
     for table in leaderboard.tables:
-        drawn = _fitting(table, console)
-        # Too narrow even so: longer lines are better than lost columns.
-        needed = Measurement.get(console, console.options.update(max_width=UNBOUNDED), drawn).minimum
-        console.print(drawn, width=max(console.width, needed), crop=False)
+        console.print(Text(table.title, style="bold"))
+        for block in _blocks(table, console.width):
+            # One method alone may be too wide: longer lines are better than lost figures.
+            console.print(block, width=max(console.width, _width(block)), crop=False)
         for remark in table.caption:
             console.print(Text(remark, style="dim"))
         console.print()
@@ -57,35 +58,46 @@ def to_markdown(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[s
     return "\n\n".join(parts) + "\n"
 
 
-def _fitting(table: Table, console: Console) -> RichTable:
-    """The table in the first form that fits: side by side, stacked with folded names, stacked with all folded."""
-    options = console.options.update(max_width=UNBOUNDED)
-    wide = _rich_table(table, stacked=False)
-    if Measurement.get(console, options, wide).maximum <= console.width:
-        return wide
-    stacked = _rich_table(table, stacked=True)
-    fits = Measurement.get(console, options, stacked).minimum <= console.width
-    return stacked if fits else _rich_table(table, stacked=True, fold_numbers=True)
+def _blocks(table: Table, width: int) -> list[RichTable]:
+    """The table in the first form that fits: side by side, stacked, stacked in blocks of methods with the keys in each."""
+    wide = _rich_table(table, range(len(table.methods)), stacked=False)
+    if _width(wide) <= width:
+        return [wide]
+    blocks, methods = [], list(range(len(table.methods)))
+    while methods:
+        count = len(methods)
+        while count > 1 and _width(_rich_table(table, methods[:count], stacked=True)) > width:
+            count -= 1
+        blocks.append(_rich_table(table, methods[:count], stacked=True))
+        methods = methods[count:]
+    return blocks
 
 
-def _rich_table(table: Table, stacked: bool, fold_numbers: bool = False) -> RichTable:
-    """The two values of a pair side by side, or one above the other where the terminal is narrow."""
-    drawn = RichTable(
-        title=Text(table.title, style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    methods = [f"{method}\n{metrics}" for method in table.methods for metrics in _line([table.metrics], stacked)]
-    header = [*_line(KEYS, stacked), *methods]
-    for name in header:
-        words = "source" in name or "eval" in name
-        justify: Literal["left", "right"] = "left" if words else "right"
-        drawn.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not (words or fold_numbers))
+def _width(drawn: RichTable) -> int:
+    console = Console(width=UNBOUNDED)
+    return Measurement.get(console, console.options, drawn).maximum
+
+
+def _rich_table(table: Table, methods: Sequence[int], stacked: bool) -> RichTable:
+    """Some of the methods; the two values of a pair side by side, or one above the other. No line is broken in it."""
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in _line(KEYS, stacked):
+        drawn.add_column(Text(name), justify="left" if "source" in name or "eval" in name else "right", no_wrap=True)
+    for i in methods:
+        figures = [_line([row[len(KEYS) + i]], stacked) for row in table.rows]
+        for j, metrics in enumerate(_line([table.metrics], stacked)):
+            lines = [line for text in (metrics, *(values[j] for values in figures)) for line in text.splitlines()]
+            name = _folded(table.methods[i], max(map(cell_len, lines)))
+            drawn.add_column(Text(f"{name}\n{metrics}"), justify="right", no_wrap=True)
     for row in table.rows:
-        drawn.add_row(*map(Text, _line(row, stacked)))
+        shown = [*row[: len(KEYS)], *(row[len(KEYS) + i] for i in methods)]
+        drawn.add_row(*map(Text, _line(shown, stacked)))
     return drawn
+
+
+def _folded(name: str, width: int) -> str:
+    """A name in lines of at most this width, or that of its longest word."""
+    return textwrap.fill(name, max(width, *map(len, name.split())), break_on_hyphens=False)
 
 
 def _line(pairs: Iterable[Pair], stacked: bool) -> list[str]:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from ia2_eval.experiments.record import Record, StoredTraining, TrainingPhase
 from ia2_eval.experiments.store import Store
@@ -118,6 +120,7 @@ def saving(text: str, fail: bool = False) -> Callable[[Path], None]:
 
     def save(directory: Path) -> None:
         (directory / "adapter_config.json").write_text(text)
+        save_file({"weight": np.zeros(4, np.float32)}, directory / "adapter_model.safetensors")
         if fail:
             raise OSError("disk full")
         assert RECORD.training
@@ -132,6 +135,7 @@ def present(directory: Path) -> dict[str, str]:
     files = [path.relative_to(directory).parts for path in directory.rglob("*") if path.is_file()]
     assert {(first, name) for first, _, name in files} <= {
         ("adapters", "adapter_config.json"),
+        ("adapters", "adapter_model.safetensors"),
         ("adapters", "training.json"),
     }
     return {key: (directory / "adapters" / key / "adapter_config.json").read_text() for _, key, _ in files}
@@ -181,10 +185,24 @@ def test_adapters_of_a_killed_run_are_put_in_place_or_removed(tmp_path: Path, mo
     assert len(present(tmp_path)) == 2
 
 
-def test_a_damaged_adapter_is_set_aside_and_named(tmp_path: Path) -> None:
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-4])
+
+
+def removed(file: Path) -> None:
+    file.unlink()
+
+
+def half_written(file: Path) -> None:
+    file.with_name("training.json").write_text("{")
+
+
+@pytest.mark.parametrize("damage", [cut_short, removed, half_written])
+def test_a_damaged_adapter_is_set_aside_and_named(damage: Callable[[Path], None], tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_adapters({"a": saving("x")})
-    (store.adapter_path("a") / "training.json").write_text("{")
+    assert store.training("a")
+    damage(store.adapter_path("a") / "adapter_model.safetensors")
     assert store.training("a") is None
     assert store.adapter_path("a").is_dir()  # looking changes nothing
     told: list[Path] = []

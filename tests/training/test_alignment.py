@@ -102,8 +102,8 @@ def test_paper_mse_is_quantised_by_the_dtype_of_the_model() -> None:
 
 def test_layers() -> None:
     assert Alignment().layer_indices(3) == (0, 1, 2)
-    assert Alignment(layers=(2, 0)).layer_indices(3) == (2, 0)
-    assert Alignment(layers=(-1, 0)).layer_indices(3) == (2, 0)
+    assert Alignment(layers=(2, 0)).layer_indices(3) == (0, 2)
+    assert Alignment(layers=(-1, 0)).layer_indices(3) == (0, 2)
     for layer in (3, -4):
         with pytest.raises(ValueError, match=f"The model has 3 layers, 0 to 2; it has no layer {layer}"):
             Alignment(layers=(0, layer)).layer_indices(3)

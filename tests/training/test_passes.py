@@ -38,6 +38,19 @@ def test_bounded_rows() -> None:
         assert cost(cut, lengths) == min(cost(other, lengths) for other in allowed)
 
 
+def test_bounded_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes_module, "MOST_TOKENS", 300)
+    lengths = [150, 8, 61, 46, 142, 62, 80, 90, 400]
+
+    def fits(rows: list[int]) -> bool:
+        return len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= 300
+
+    cut = passes(lengths)
+    assert all(map(fits, cut))
+    allowed = [other for other in every_cut(lengths) if all(map(fits, other))]
+    assert cost(cut, lengths) == min(cost(other, lengths) for other in allowed)
+
+
 def test_equal_lengths_stay_together_and_different_ones_part() -> None:
     assert passes([7] * 60) == [list(range(60))]
     short, long = passes_module.PASS_TOKENS // 4, passes_module.PASS_TOKENS * 4

@@ -247,3 +247,19 @@ def test_training_on_stored_targets_is_training_on_collected_ones(
         histories.append(adapted.history)
         adapted.detach()
     assert histories[0] == histories[1]
+
+
+def test_another_process_that_wrote_more_in_the_meantime_is_not_overwritten(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for_method = TeacherTargets.for_method
+
+    def slow(*arguments: Any) -> TeacherTargets:
+        monkeypatch.setattr(TeacherTargets, "for_method", for_method)
+        ask(method=SOFT)  # the other process
+        return for_method(*arguments)
+
+    monkeypatch.setattr(TeacherTargets, "for_method", slow)
+    ask(method=IA2)
+    (file,) = files(tmp_path)
+    assert "0.log_probabilities" in load_file(file)

@@ -55,6 +55,12 @@ def test_epoch_e_is_trained_on_entry_e_modulo_their_number(qwen3: PreTrainedMode
     assert single.next_batch() is None
 
 
+def test_a_phase_takes_a_step_before_it_gives_up() -> None:
+    course = Course(Phase(Recording(), (data(1, 4),), data(1, 1)), TrainingConfig(patience=1))
+    assert not course.see(float("nan"))  # before the first step
+    assert course.next_batch() is not None
+
+
 def test_a_course_ends_when_patience_runs_out() -> None:
     course = Course(Phase(Recording(), (data(1, 4),), data(1, 1)), TrainingConfig(patience=2))
     for dev_loss in (3.0, 2.0, 2.0, float("nan")):

@@ -64,7 +64,7 @@ def record_activations(
         layers: indices of the layers; None: all.
 
     Yields:
-        A list that holds, after a forward pass, L tensors [B, k, d] on the device of the first of them.
+        A list that holds, after a forward pass, L tensors [B, k, d] on the device that the model takes its inputs on.
     """
     modules = recorded_modules(model, output)
     modules = modules if layers is None else [modules[layer] for layer in layers]
@@ -76,8 +76,7 @@ def record_activations(
             kept = hidden[:, -last:]
             # A slice keeps the whole [B, T, d] alive; with gradients that is alive anyway.
             kept = kept if kept.requires_grad else kept.clone()
-            # The layers of a large model may be spread over several devices.
-            outputs[place] = kept.to(outputs[0].device) if place else kept
+            outputs[place] = kept.to(model.device)  # the layers of a large model may be spread over several
 
         return record
 

@@ -135,6 +135,7 @@ def prepare(
     taught = unlabelled or train
     if targets is None and any(loss.response == "teacher" for loss in losses):
         targets = TeacherTargets.for_method(model, tokenizer, taught, dev, config, method)
+    targets = targets and targets.to(model.device)
 
     def from_teacher(examples: Sequence[TrainingExample], responses: Sequence[Targets]) -> PhaseData:
         prompts = [encode_prompt(tokenizer, example.prompt) for example in examples]

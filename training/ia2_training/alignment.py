@@ -40,7 +40,7 @@ class Alignment:
             raise ValueError("Alignment: " + "; ".join(faults))
 
     def layer_indices(self, count: int) -> tuple[int, ...]:
-        """The aligned layers of a model with `count` layers, from 0.
+        """The aligned layers of a model with `count` layers, from 0, in their order.
 
         Raises:
             ValueError: a layer that the model does not have, or one that is named twice.
@@ -52,7 +52,7 @@ class Alignment:
         indices = tuple(layer % count for layer in layers)
         if len(set(indices)) < len(indices):
             raise ValueError(f"layers = {list(layers)} name a layer of the model's {count} twice.")
-        return indices
+        return tuple(sorted(indices))
 
 
 def distance_per_example(

@@ -82,7 +82,7 @@ def left_pad(
     ids = [[pad_id] * pad + list(row) for pad, row in zip(pads, rows, strict=True)]
     mask = [[0] * pad + [1] * (width - pad) for pad in pads]
     positions = [[0] * pad + list(range(width - pad)) for pad in pads]
-    padded = torch.tensor([ids, mask, positions]).to(device, non_blocking=True)  # [3, B, T], one copy to the device
+    padded = torch.tensor([ids, mask, positions]).to(device)  # [3, B, T], one copy to the device
     return padded[0], padded[1], padded[2]
 
 

@@ -95,7 +95,7 @@ class Course:
     @property
     def exhausted(self) -> bool:
         """Whether patience has run out."""
-        return self.checks_since_best >= self.config.patience
+        return self.steps > 0 and self.checks_since_best >= self.config.patience
 
     @property
     def ends_with_best(self) -> bool:

@@ -78,5 +78,7 @@ def mean_losses(
             weighted = losses.to(means.dtype) / part.counts
             if backward:
                 weighted.sum().backward()  # type: ignore[no-untyped-call]
-        means.index_add_(0, part.adapters, weighted.detach())
+        # index_add_ would be the plainer way, but sums in any order on a GPU.
+        own = part.adapters == torch.arange(len(means), device=means.device)[:, None]  # [K, B]
+        means += torch.where(own, weighted.detach(), 0).sum(1)
     return means

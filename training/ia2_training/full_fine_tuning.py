@@ -29,7 +29,7 @@ def train_all_parameters(model: PreTrainedModel) -> PreTrainedModel:
 
     Parameters in half precision become float32, and the whole model computes in it: in bfloat16 an update of less than
     half an ulp, about 0.4 % of a weight, would vanish, and at usual learning rates nearly all are. With Adam this takes
-    16 bytes for each parameter, and a copy of the original ones on the CPU.
+    20 bytes for each parameter, and a copy of the original ones on the CPU.
     """
     originals = {name: parameter.detach().to("cpu", copy=True) for name, parameter in model.named_parameters()}
     model.original_parameters = OriginalParameters(originals, getattr(model.config, "dtype", None))

@@ -35,14 +35,18 @@ class GroupedLora:
             device: where to keep the weights.
         """
         self.scaling = scaling
-        self.shapes = {name: weight.shape for name, weight in adapters[0].items()}
-        stacked = [torch.cat([adapter[name].flatten() for name in self.shapes]) for adapter in adapters]
+        self.shapes = {name: _turned(name, weight).shape for name, weight in adapters[0].items()}
+        stacked = [torch.cat([_turned(name, adapter[name]).flatten() for name in self.shapes]) for adapter in adapters]
         self.weights = torch.stack(stacked).to(device).requires_grad_()
         """[K, P], a leaf: what an optimiser changes."""
-        self._rows: dict[str, Tensor] = {}  # by name, [B, *shape]: the weights that each row of the batch goes through
+        self._rows: dict[str, Tensor] = {}  # by name: the weights that each row of the batch goes through, [B, r, .]
 
     def weights_of(self, numbers: Tensor) -> dict[str, Tensor]:
-        """An adapter's weights by PEFT's names, or those of several: views of its numbers [..., P]."""
+        """An adapter's weights, as they were given, from its numbers [P]; views."""
+        return {name: _turned(name, weight) for name, weight in self._split(numbers).items()}
+
+    def _split(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Numbers [..., P] as weights [..., r, in or out] by name; views."""
         parts = torch.split(numbers, [math.prod(shape) for shape in self.shapes.values()], dim=-1)
         return {
             name: part.view(*numbers.shape[:-1], *shape)
@@ -72,7 +76,7 @@ class GroupedLora:
         The backward pass belongs within the context: with gradient checkpointing modules run again in it.
         """
         # One gather and one split for all modules: their gradients too come together in one step.
-        self._rows = self.weights_of(self.weights[adapters])
+        self._rows = self._split(self.weights[adapters])
         try:
             yield
         finally:
@@ -81,8 +85,13 @@ class GroupedLora:
     def _hook(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
         def add_low_rank_product(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             a = self._rows[PREFIX + name + A].to(output.device)  # [B, r, in]
-            b = self._rows[PREFIX + name + B].to(output.device)  # [B, out, r]
+            b = self._rows[PREFIX + name + B].to(output.device)  # [B, r, out]
             low = torch.bmm(inputs[0].to(a.dtype), a.mT)  # [B, T, r]
-            return torch.baddbmm(output.to(a.dtype), low, b.mT, alpha=self.scaling).to(output.dtype)
+            return torch.baddbmm(output.to(a.dtype), low, b, alpha=self.scaling).to(output.dtype)
 
         return add_low_rank_product
+
+
+def _turned(name: str, weight: Tensor) -> Tensor:
+    """B is kept transposed, [r, out]: products of thin matrices are about twice as fast on a CPU that way."""
+    return weight.mT if name.endswith(B) else weight

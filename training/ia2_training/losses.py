@@ -188,7 +188,7 @@ def _aligned(
         logits = batch.logits(model, last=logits_to_keep)
     student = torch.stack(outputs, dim=1)  # [B, L, G, d]
     teacher = _teacher_activations(targets, alignment.output, layers, layer_count(model), positions)
-    teacher = teacher.to(student.device, non_blocking=True)
+    teacher = teacher.to(student.device)
     if teacher.shape != student.shape:
         raise ValueError(
             f"The targets hold activations {list(teacher.shape)} [B, L, G, d], the student gives "

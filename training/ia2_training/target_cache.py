@@ -50,6 +50,7 @@ class TargetCache:
         self.directory = Path(directory)
         self.base = base
         self.in_memory = in_memory
+        self._sound: dict[tuple[str, int], float] = {}  # probabilities of entries that were checked, by key and time
 
     def get_or_collect(
         self,
@@ -72,7 +73,8 @@ class TargetCache:
         key = self._key(model, tokenizer, train, dev, config, method)
         if not self._serves(key, method):
             targets = TeacherTargets.for_method(model, tokenizer, train, dev, config, method)
-            self._write(key, [*targets.train, *targets.dev], _probabilities(method))
+            if not self._serves(key, method):  # another process may have been here in the meantime
+                self._write(key, [*targets.train, *targets.dev], _probabilities(method))
             if self.in_memory:
                 return targets
         found = self._load(key, method)
@@ -116,11 +118,14 @@ class TargetCache:
         if not path.exists():
             return False
         try:
-            probabilities = _stored_probabilities(path, key)
+            entry = key, path.stat().st_mtime_ns
+            if entry not in self._sound:
+                self._sound[entry] = _stored_probabilities(path, key)
         except (SafetensorError, OSError, ValueError) as error:
             logger.warning("The cached targets %s are not used: %s. They are collected again.", path, error)
+            path.unlink(missing_ok=True)
             return False
-        return probabilities >= _probabilities(method)
+        return self._sound[entry] >= _probabilities(method)
 
     def _load(self, key: str, method: Method) -> list[Targets]:
         path = self._path(key)
@@ -140,15 +145,14 @@ class TargetCache:
             for row in rows:
                 source = tensor(f"{row}.activations")
                 assert source is not None
-                loaded.append(
-                    Targets(
-                        tuple(file.get_tensor(f"{row}.response_ids").tolist()),
-                        source,
-                        method.alignment.output,
-                        distributions(f"{row}.log_probabilities"),
-                        distributions(f"{row}.token_ids"),
-                    )
+                targets = Targets(
+                    tuple(file.get_tensor(f"{row}.response_ids").tolist()),
+                    source,
+                    method.alignment.output,
+                    distributions(f"{row}.log_probabilities"),
+                    distributions(f"{row}.token_ids"),
                 )
+                loaded.append(targets if method.top_k is None else targets.narrowed(method.top_k))
         return loaded
 
     def _write(self, key: str, targets: Sequence[Targets], probabilities: float) -> None:

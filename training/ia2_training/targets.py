@@ -6,10 +6,11 @@ Shapes: T tokens, L layers, G response tokens, d width, V vocabulary, k most pro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors import safe_open
 from torch import Tensor
 
@@ -57,8 +58,30 @@ class Targets:
 
     @property
     def activations(self) -> Tensor:
-        """[L, G, d] on the CPU, in the dtype of the base; position g is the one that predicted response token g."""
+        """[L, G, d], in the dtype of the base; position g is the one that predicted response token g."""
         return _read(self.source)
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same with what is in memory on a device; what is stored stays there, and is read to the CPU."""
+
+        def moved(tensor: Tensor | StoredTensor) -> Tensor | StoredTensor:
+            return tensor.to(device) if isinstance(tensor, Tensor) else tensor
+
+        return replace(
+            self,
+            source=moved(self.source),
+            log_probabilities=None if self.log_probabilities is None else moved(self.log_probabilities),
+            token_ids=None if self.token_ids is None else moved(self.token_ids),
+        )
+
+    def narrowed(self, top_k: int) -> Targets:
+        """The same with the k most probable tokens only, in memory.
+
+        Raises:
+            ValueError: distributions were not collected, or for fewer tokens.
+        """
+        log_probabilities, token_ids = self.distributions(top_k)
+        return replace(self, log_probabilities=log_probabilities, token_ids=token_ids)
 
     def distributions(self, top_k: int | None = None) -> tuple[Tensor, Tensor | None]:
         """The teacher's distributions where it predicted each response token.
@@ -100,6 +123,10 @@ class TeacherTargets:
     train: tuple[Targets, ...]
     """With several orders of the demonstrations: those of all examples in the first order, then in the next one."""
     dev: tuple[Targets, ...]
+
+    def to(self, device: torch.device | str) -> TeacherTargets:
+        """The same with what is in memory on a device, so that no step has to move it there."""
+        return TeacherTargets(*(tuple(target.to(device) for target in part) for part in (self.train, self.dev)))
 
     @classmethod
     def collect(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from peft import PeftConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
@@ -119,7 +120,8 @@ def adapt_together(
         phases = zip(*plans, strict=True)  # the first phase of every job, then the second one
         histories = [train_phase_together(model, lora, phase, configs, report) for phase in phases]
     weights = [
-        {name: weight.clone() for name, weight in lora.weights_of(row).items()} for row in lora.weights.detach().cpu()
+        {name: weight.clone(memory_format=torch.contiguous_format) for name, weight in lora.weights_of(row).items()}
+        for row in lora.weights.detach().cpu()
     ]
     return [
         TrainedLora(history, trained, peft_config)
@@ -153,6 +155,7 @@ def _prepared(
     last_only = 1 if jobs[0].initial_adapter is not None else None
     losses = method.phases if last_only is None else method.phases[-1:]
     collected: dict[object, TeacherTargets] = {}
+    on_device: dict[int, TeacherTargets] = {}
     prepared = []
     for job in jobs:
         taught, config, targets = job.unlabelled or job.train, job.config, job.targets
@@ -162,6 +165,10 @@ def _prepared(
             if key not in collected:
                 collected[key] = TeacherTargets.for_method(model, tokenizer, taught, job.dev, config, method)
             targets = collected[key]
+        if targets is not None:  # jobs that share them share one copy on the device too
+            if id(targets) not in on_device:
+                on_device[id(targets)] = targets.to(model.device)
+            targets = on_device[id(targets)]
         prepared.append(
             prepare(model, tokenizer, job.train, job.dev, method, config, targets, job.unlabelled, last_only)
         )
@@ -183,7 +190,8 @@ def _starts(
             peft_config = copy.deepcopy(adapted.peft_config["default"])
             peft_config.inference_mode = True  # as PEFT saves it
             weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-            starts[key] = {name: weight.detach().clone() for name, weight in weights.items()}
+            # The layers of a large model may be spread over several devices.
+            starts[key] = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
         finally:
             detach(adapted)
     return peft_config, [starts[key] for key in keys]

@@ -1,0 +1,35 @@
+"""One run at a time in a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ia2_eval.errors import UserError
+
+
+@contextmanager
+def sole_run(directory: Path) -> Iterator[None]:
+    """Within the context no other process may run in the directory; whatever ends the process ends that too.
+
+    Raises:
+        UserError: another process is running in it.
+    """
+    from filelock import FileLock, Timeout
+
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"another run is going on in {str(directory)!r}: wait for it, or give this one an --out of its own"
+        ) from None
+    except NotImplementedError:  # a file system without locks: then it is up to the user
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()

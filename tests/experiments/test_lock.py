@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.lock import sole_run
+
+RUNNING = "import sys; from pathlib import Path; from ia2_eval.experiments.lock import sole_run\n"
+RUNNING += "with sole_run(Path(sys.argv[1])): print('running', flush=True); sys.stdin.read()"
+
+
+def test_a_second_run_in_a_directory_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUNNING, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout and other.stdout.readline() == "running\n"
+        with pytest.raises(UserError, match="another run is going on"), sole_run(tmp_path):
+            pass
+        other.kill()
+    with sole_run(tmp_path), sole_run(tmp_path / "elsewhere"):
+        pass
