@@ -32,14 +32,18 @@ class Averages:
 
 
 def average(grids: Sequence[Tensor]) -> Averages:
-    """Averages of the grids [L, G_i] of n examples, whose G differ; an example counts once, however long it is."""
+    """Averages of the grids [L, G_i] of n examples, whose G differ; an example counts once, however long it is.
+
+    What is not a number stays so.
+    """
     by_layer = torch.stack([grid.mean(1) for grid in grids]).mean(0)  # [n, L] -> [L]
     longest = max(grid.shape[1] for grid in grids)
-    padded = [torch.nn.functional.pad(grid, (0, longest - grid.shape[1]), value=torch.nan) for grid in grids]
-    stacked = torch.stack(padded)  # [n, L, longest G]
+    total = torch.stack([torch.nn.functional.pad(grid, (0, longest - grid.shape[1])) for grid in grids]).sum(0)
+    lengths = torch.tensor([grid.shape[1] for grid in grids])
+    reached = (lengths[:, None] > torch.arange(longest)).sum(0)  # [longest G]
     return Averages(
         overall=float(by_layer.mean()),  # every example has the same layers: the order of the means is free
         by_layer=tuple(by_layer.tolist()),
-        by_layer_and_token=tuple(map(tuple, stacked.nanmean(0).tolist())),
-        examples_at=tuple((~stacked[:, 0].isnan()).sum(0).tolist()),
+        by_layer_and_token=tuple(map(tuple, (total / reached).tolist())),
+        examples_at=tuple(reached.tolist()),
     )

@@ -35,14 +35,17 @@ def read_lora(directory: Path) -> dict[Module, Factors]:
     """The factors of every adapted matrix of a PEFT directory, in float64, in the order of layers.
 
     Raises:
-        UserError: there is no file of weights, it cannot be read, or it holds no pair of LoRA factors.
+        UserError: there is no file of weights, it cannot be read, or it holds no pair of LoRA factors. It does not name
+        the directory.
     """
     from safetensors.numpy import load_file
 
     try:
         tensors = load_file(directory / WEIGHTS)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no {WEIGHTS}") from error
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise UserError(f"{directory / WEIGHTS} cannot be read: {type(error).__name__}: {error}") from error
+        raise UserError(f"{WEIGHTS} cannot be read: {type(error).__name__}: {error}") from error
     factors = {}
     for name, b in tensors.items():
         partner = name.replace(".lora_B.", ".lora_A.")
@@ -50,7 +53,7 @@ def read_lora(directory: Path) -> dict[Module, Factors]:
             module = name.partition(".lora_B.")[0]
             factors[_module(module)] = Factors(b.astype(np.float64), tensors[partner].astype(np.float64))
     if not factors:
-        raise UserError(f"{directory / WEIGHTS} holds no LoRA weights")
+        raise UserError(f"{WEIGHTS} holds no LoRA weights")
     return dict(sorted(factors.items(), key=lambda item: (item[0].layer is None, item[0].layer or 0, item[0].matrix)))
 
 

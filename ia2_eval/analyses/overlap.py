@@ -95,7 +95,17 @@ def measure_overlaps(run_directory: Path, groups: Sequence[Group]) -> Overlaps:
     A pair of adapters counts once, whatever the number of evaluation sets; the published code counts it once for each.
     """
     store = Store(run_directory)
-    read = lru_cache(maxsize=8)(read_lora)
+
+    @lru_cache(maxsize=8)
+    def read(key: str) -> dict[Module, Factors]:
+        try:
+            return read_lora(store.adapter_path(key))
+        except UserError as error:
+            raise UserError(
+                f"{labels[key]}: adapters/{key}: {error}. Delete it and records/{key}.json; "
+                f"`ia2-eval run RECIPE.yaml --out {run_directory}` then trains it anew."
+            ) from error
+
     pairs: list[PairOverlap] = []
     matrices: list[MatrixOverlap] = []
     notes: dict[str, None] = {}
@@ -108,9 +118,10 @@ def measure_overlaps(run_directory: Path, groups: Sequence[Group]) -> Overlaps:
         else:
             place = f"{reported.group.base} · {reported.group.adapter}"
             notes[f"{place}: left out, these adapters have no low-rank subspace"] = None
+    labels = {record.key: record.cell.label for reported in low_rank for record in reported.records}
     for pair in _pairs(low_rank):
         try:
-            left, right = (read(store.adapter_path(key)) for key in (pair.key_a, pair.key_b))
+            left, right = (read(key) for key in (pair.key_a, pair.key_b))
             _require_same_matrices(pair, left, right)
         except UserError as error:
             faults[str(error)] = None

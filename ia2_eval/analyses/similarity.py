@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,13 +80,26 @@ def locate_recorded(base: Base, instead: str | None) -> BaseFiles:
         UserError: they are not there, or not the same.
     """
     if instead is not None:
-        base = base.model_copy(update={"model": instead, "revision": None})
-    elif len(base.fingerprint) == HUB_COMMIT:
+        return _locate_instead(base, instead)
+    if len(base.fingerprint) == HUB_COMMIT:
         base = base.model_copy(update={"revision": base.fingerprint})  # whatever its branch points to today
     try:
         return locate(base)
     except UserError as error:
         raise UserError(f"the base of these records: {error}. Give its place with --base.") from error
+
+
+def _locate_instead(base: Base, instead: str) -> BaseFiles:
+    try:
+        files = locate(base.model_copy(update={"model": instead, "revision": None, "fingerprint": ""}))
+    except UserError as error:
+        raise UserError(f"--base {instead}: {error}") from error
+    if files.base.fingerprint != base.fingerprint:
+        raise UserError(
+            f"--base {instead} is another model than the base of these records: its fingerprint is "
+            f"{files.base.fingerprint!r}, not {base.fingerprint!r}. Give the place of the very files."
+        )
+    return files
 
 
 def _require_same_data(student: Student, data_dir: Path | None) -> None:
@@ -124,7 +138,13 @@ def _measure_place(
                     if name in teachers:
                         _measure(model, teachers[name], place, student, name, settings, found)
         except Exception as error:  # one that cannot be loaded must not keep the others from being measured
-            found.faults.append(f"{place.label}, adapters/{adapter and adapter.name}: {type(error).__name__}: {error}")
+            stored = f"adapters/{adapter and adapter.name}"
+            found.faults.append(f"{_label(place, student)}, {stored}: {type(error).__name__}: {error}")
+
+
+def _label(place: Place, student: Student) -> str:
+    """Of the cell; of the base, the place of its teacher too, as its own cell has no seed."""
+    return student.record.cell.label if student.record and student.adapter else f"{place.label}: no_icl"
 
 
 def _teacher(base: BaseModel, place: Place, name: str, settings: SimilaritySettings) -> Teacher:
@@ -186,9 +206,16 @@ def _measure(
             mode=mode,
         )
         grids = teacher.free_running(model) if mode == "free_running" else teacher.teacher_forced(model)
+        averages = average(grids)
+        if not isfinite(averages.overall):  # a mean over everything, which one NaN makes NaN
+            found.faults.append(
+                f"{_label(place, student)} on {name}, {mode}: left out, its similarity is not a number. Training "
+                f"diverged, or the activations are too large for {place.base.dtype}."
+            )
+            continue
         found.add(
             run,
-            average(grids),
+            averages,
             len(grids),
             accuracy=metrics.get(accuracy_metric(place.protocol, get_benchmark(name).single_token)),
             ece=metrics.get(calibration_metric(place.protocol)),

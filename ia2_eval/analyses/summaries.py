@@ -69,6 +69,10 @@ class OverlapSummary:
     ci_high: float | None
     chance: float
 
+    @property
+    def columns(self) -> tuple[Column, Column]:
+        return Column(self.method_a, self.variant_a), Column(self.method_b, self.variant_b)
+
 
 def summarise_similarities(runs: Sequence[RunSimilarity]) -> list[SimilaritySummary]:
     """One summary for each base, kind of adapter, source, evaluation set, N, way of comparing and method."""

@@ -66,7 +66,7 @@ class LowData(Frozen):
     trained on."""
 
     unlabelled: int = Field(ge=1, description="M: queries without labels, from the rest of the pool")
-    orders: int = Field(default=1, ge=1, description="K: orders of the demonstrations at most, for each query")
+    orders: int = Field(default=1, ge=1, description="K: orders of the demonstrations for each query, N! at most")
 
     @property
     def label(self) -> str:

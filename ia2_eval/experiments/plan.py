@@ -48,7 +48,7 @@ def plan(recipe: Recipe, base: Base, data: dict[str, BenchmarkData]) -> list[Cel
     _refuse_missing_orders(recipe)
     cells = []
     for i, source in enumerate(recipe.benchmarks):
-        with _naming(f"benchmarks.{i}.n"):
+        with _naming(f"benchmarks.{i}"):  # its source, its n, or low_data, which the message says
             cells += list(_source_cells(recipe, base, source, data))
     return list({cell.key: cell for cell in cells}.values())
 
@@ -61,7 +61,9 @@ def load_data(recipe: Recipe, data_dir: Path | None = None) -> dict[str, Benchma
     """
     names: list[str] = []
     for i, source in enumerate(recipe.benchmarks):
-        with _naming(f"benchmarks.{i}"):
+        with _naming(f"benchmarks.{i}.source"):
+            get_benchmark(source.source)
+        with _naming(f"benchmarks.{i}.evals"):
             names += (source.source, *_evals(source))
     return {name: load_benchmark(name, data_dir) for name in dict.fromkeys(names)}
 

@@ -41,6 +41,11 @@ def describe_fault(fault: Mapping[str, Any], models: Mapping[str, type[BaseModel
         return f"{where}.type: there is no such adapter; {ONE_OF_THE_ADAPTERS} (found {as_yaml(fault['ctx']['tag'])})"
     if kind == "union_tag_not_found":
         return f"{where}.type: {ONE_OF_THE_ADAPTERS} (found {as_yaml(found)})"
+    if kind == "too_short":
+        return f"{where}: is empty"
+    if kind == "model_type" and place[0] == "adapters":
+        example = f"{{type: {found if found in list(ADAPTER_TYPES) else 'ia3'}, learning_rates: [0.001]}}"
+        return f"{where}: must be a mapping, such as {example} (found {as_yaml(found)})"
     if kind == "model_type":
         keys = ", ".join(_known_keys((*fault["loc"], ""), models))
         return f"{where}: must be a mapping with keys among {keys} (found {as_yaml(found)})"
@@ -53,8 +58,8 @@ def describe_fault(fault: Mapping[str, Any], models: Mapping[str, type[BaseModel
 def as_yaml(value: object) -> str:
     """As in a recipe, on one line, cut where it gets long."""
     if isinstance(value, BaseModel):
-        kind = {"type": value.type} if isinstance(value, tuple(ADAPTER_TYPES.values())) else {}
-        value = kind | value.model_dump(mode="json", exclude_defaults=True)
+        kind = next((name for name, model in ADAPTER_TYPES.items() if isinstance(value, model)), None)
+        value = ({"type": kind} if kind else {}) | value.model_dump(mode="json", exclude_defaults=True)
     if isinstance(value, tuple):
         value = list(value)
     line = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True)
@@ -86,8 +91,8 @@ def faults_for_model(recipe: Recipe, config: Mapping[str, Any]) -> Iterator[str]
     for place, adapter in [("adapter", recipe.adapter), *adapters]:
         if isinstance(adapter, Prompt | Prefix) and positions and adapter.virtual_tokens + longest >= positions:
             yield (
-                f"{place}.virtual_tokens: the model has {positions} positions, for virtual tokens, the prompt and up to "
-                f"{longest} tokens of the answer (found {adapter.virtual_tokens})"
+                f"{place}.virtual_tokens: the model has {positions} positions, for virtual tokens, the prompt and "
+                f"the tokens of the answer ({longest} at most) (found {adapter.virtual_tokens})"
             )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Column, Table
 from rich.text import Text
 
 from ia2_eval.benchmarks import BenchmarkData
@@ -26,29 +27,63 @@ SECONDS_BETWEEN_LINES = 10.0
 """Between two lines about the training of one cell, where there is no terminal."""
 
 
-def print_plan(cells: Sequence[Cell], done: int, console: Console) -> None:
-    """The cells of a plan, counted by benchmark, method and adapter."""
-    headings = ("source", "N", Column("evaluated on", overflow="fold"), "method", "adapter", "learning rates", "seeds")
-    table = Table(*headings, "cells", box=None, pad_edge=False)
-    groups: dict[tuple[object, ...], list[Cell]] = {}
+class PlanLine(NamedTuple):
+    """Cells of one benchmark and adapter whose methods are trained alike at each N."""
+
+    source: str
+    evals: tuple[str, ...]
+    adapter: str  # empty for methods without training
+    sizes: tuple[int, ...] = ()  # N
+    learning_rates: tuple[float, ...] = ()
+    seeds: int = 0
+    methods: tuple[str, ...] = ()  # with their variants
+    cells: int = 0
+
+
+def plan_lines(cells: Sequence[Cell]) -> list[PlanLine]:
+    """A plan in as few lines as tell all of it, in the plan's order."""
+    by_method: dict[tuple[PlanLine, str], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.source, cell.n, cell.evals, cell.method, cell.variant, cell.adapter), []).append(cell)
-    for members in groups.values():
-        cell = members[0]
-        rates = sorted({c.learning_rate for c in members if c.learning_rate is not None})
-        table.add_row(
-            cell.source,
-            "-" if cell.n is None else str(cell.n),
-            ", ".join(cell.evals),
-            cell.method + (f" ({cell.variant})" if cell.variant else ""),
-            cell.adapter.label if cell.adapter else "-",
-            ", ".join(f"{rate:g}" for rate in rates) or "-",
-            "-" if cell.seed is None else str(len({c.seed for c in members})),
-            str(len(members)),
-        )
-    console.print(table)
+        size = () if cell.n is None else (cell.n,)
+        line = PlanLine(cell.source, cell.evals, cell.adapter.label if cell.adapter else "", size)
+        method = cell.method + (f" ({cell.variant})" if cell.variant else "")
+        by_method.setdefault((line, method), []).append(cell)
+    alike: dict[PlanLine, dict[str, int]] = {}
+    for (line, method), members in by_method.items():
+        rates = tuple(sorted({cell.learning_rate for cell in members if cell.learning_rate is not None}))
+        seeds = len({cell.seed for cell in members if cell.seed is not None})
+        alike.setdefault(line._replace(learning_rates=rates, seeds=seeds), {})[method] = len(members)
+    merged: dict[PlanLine, PlanLine] = {}
+    for line, counts in alike.items():
+        key = line._replace(sizes=(), methods=tuple(counts))
+        before = merged.get(key, key)
+        merged[key] = before._replace(sizes=before.sizes + line.sizes, cells=before.cells + sum(counts.values()))
+    return list(merged.values())
+
+
+def print_plan(cells: Sequence[Cell], done: int, console: Console) -> None:
+    """The cells of a plan by benchmark and adapter; long lists of methods are wrapped, nothing is cut."""
+    for (source, evals), lines in groupby(plan_lines(cells), key=lambda line: line[:2]):
+        elsewhere = "" if evals == (source,) else f", evaluated on {', '.join(evals)}"
+        console.print(Text(f"{source}{elsewhere}", style="bold", overflow="fold"))
+        for line in lines:
+            methods = ", ".join(line.methods)
+            counts = [
+                "N " + ", ".join(map(str, line.sizes)) if line.sizes else "",
+                "learning rates " + ", ".join(map("{:g}".format, line.learning_rates)) if line.learning_rates else "",
+                _counted(line.seeds, "seed") if line.seeds else "",
+                _counted(line.cells, "cell"),
+            ]
+            entry = f"{line.adapter or methods}: {'; '.join(filter(None, counts))}"
+            console.print(Padding(Text(entry, overflow="fold"), (0, 0, 0, 2), expand=False))
+            if line.adapter:
+                console.print(Padding(Text(methods, style="dim", overflow="fold"), (0, 0, 0, 4), expand=False))
     adapters = sum(cell.trained for cell in cells)
     console.print(f"{len(cells)} cells ({adapters} adapters), {done} of them done", highlight=False)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def print_data_notes(data: Mapping[str, BenchmarkData], console: Console) -> None:

@@ -36,7 +36,7 @@ def accuracy_figure(rows: Sequence[Row], styles: Mapping[Column, MethodStyle], t
     width = max(5.2, 3.6 * columns)
     legend_columns = _legend_columns([style.title for style in drawn.values()], width)
     legend_lines = ceil(len(drawn) / legend_columns)
-    figure = Figure(figsize=(width, 3.1 * lines + 0.7 + 0.2 * legend_lines), layout="constrained")
+    figure = Figure(figsize=(width, 3.1 * lines + 0.2 * (2 + title.count("\n") + legend_lines)), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False)
     for panel in axes.flat[len(pairs) :]:
         panel.set_axis_off()

@@ -72,7 +72,7 @@ def reliability_figure(
     styles: Mapping[Column, MethodStyle],
     title: str,
 ) -> Figure:
-    """Panels of each N, one per method, in lines of at most `PANELS_PER_LINE`; below each the number of samples per bin.
+    """Panels of each N, one per method, at most `PANELS_PER_LINE` in a line; below each the number of samples per bin.
 
     Args:
         diagrams: by N and column; a pair that is absent is marked as missing.

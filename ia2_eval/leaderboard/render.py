@@ -24,7 +24,8 @@ def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
         console.print(Text(table.title, style="bold"))
         for block in _blocks(table, console.width):
             # One method alone may be too wide: longer lines are better than lost figures.
-            console.print(block, width=max(console.width, _width(block)), crop=False)
+            block.width = _width(block)
+            console.print(block, crop=False)
         for remark in table.caption:
             console.print(Text(remark, style="dim"))
         console.print()
@@ -59,7 +60,7 @@ def to_markdown(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[s
 
 
 def _blocks(table: Table, width: int) -> list[RichTable]:
-    """The table in the first form that fits: side by side, stacked, stacked in blocks of methods with the keys in each."""
+    """The table in the first form that fits: side by side, stacked, stacked in blocks that repeat the keys."""
     wide = _rich_table(table, range(len(table.methods)), stacked=False)
     if _width(wide) <= width:
         return [wide]

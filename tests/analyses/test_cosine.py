@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import isnan
+
 import pytest
 import torch
 
@@ -24,3 +26,11 @@ def test_an_example_counts_once_however_long_its_response_is() -> None:
     assert found.by_layer_and_token[0] == pytest.approx((0.5, 0.3, 0.6))
     assert found.by_layer_and_token[1] == pytest.approx((0.25, 0.5, 0.5))
     assert found.examples_at == (2, 1, 1)
+
+
+def test_what_is_not_a_number_stays_so_and_counts_as_a_position() -> None:
+    short = torch.tensor([[torch.nan], [0.0]])
+    found = average([short, torch.tensor([[0.0, 0.3], [0.5, 0.5]])])
+    assert found.examples_at == (2, 1)
+    assert isnan(found.overall) and isnan(found.by_layer_and_token[0][0])
+    assert (found.by_layer_and_token[0][1], *found.by_layer_and_token[1]) == pytest.approx((0.3, 0.25, 0.5))

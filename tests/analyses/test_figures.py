@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import warnings
+from itertools import combinations
+
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ia2_eval.analyses.overlap import PairOverlap
 from ia2_eval.analyses.overlap_plot import overlap_figure
@@ -63,29 +68,33 @@ def test_a_heat_map_leaves_out_seeds_whose_responses_are_shorter() -> None:
     assert panel.images[0].get_array().tolist() == [pytest.approx([0.4, 0.1]), pytest.approx([0.6, 0.3])]
 
 
+def compared(a: Column, b: Column, seed: int, overlap: float) -> PairOverlap:
+    return PairOverlap(
+        base="tiny",
+        adapter="lora",
+        protocol="strict",
+        source="sst2",
+        N=4,
+        seed=seed,
+        method_a=a.method,
+        variant_a=a.variant,
+        method_b=b.method,
+        variant_b=b.variant,
+        learning_rate_a=1e-3,
+        learning_rate_b=1e-3,
+        key_a="a",
+        key_b="b",
+        evals="sst2",
+        definition="product",
+        overlap=overlap,
+        chance=0.0625,
+        matrices=12,
+    )
+
+
 def test_boxes_hold_the_overlaps_and_a_line_the_chance_level() -> None:
     pairs = [
-        PairOverlap(
-            base="tiny",
-            adapter="lora",
-            protocol="strict",
-            source="sst2",
-            N=4,
-            seed=seed,
-            method_a="sft",
-            variant_a="",
-            method_b=other,
-            variant_b="",
-            learning_rate_a=1e-3,
-            learning_rate_b=1e-3,
-            key_a="a",
-            key_b="b",
-            evals="sst2",
-            definition="product",
-            overlap=overlap,
-            chance=0.0625,
-            matrices=12,
-        )
+        compared(Column("sft"), Column(other), seed, overlap)
         for other, values in (("ia2", (0.1, 0.2, 0.6)), ("ia2_sft", (0.3, 0.3, 0.4)))
         for seed, overlap in enumerate(values)
     ]
@@ -95,3 +104,64 @@ def test_boxes_hold_the_overlaps_and_a_line_the_chance_level() -> None:
     assert medians == pytest.approx([0.2, 0.3])
     assert panel.lines[-1].get_ydata()[0] == 0.0625
     assert "chance level 0.062" in panel.get_legend().get_texts()[0].get_text()
+
+
+def test_many_pairs_make_a_matrix_of_mean_overlaps() -> None:
+    """Five methods, ten pairs: each once, below the diagonal."""
+    methods = [Column("sft"), Column("ia2"), Column("ia2_sft"), Column("soft_sft"), Column("soft_sft", "top 3")]
+    pairs = [
+        compared(a, b, seed, 0.1 * i + 0.02 * j + 0.04 * seed)
+        for (i, a), (j, b) in combinations(enumerate(methods), 2)
+        for seed in (0, 1)
+    ]
+    figure = overlap_figure(pairs, "title")
+    panel, bar = figure.axes
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["SFT", "IA2", "IA2 → SFT", "soft SFT"]
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["IA2", "IA2 → SFT", "soft SFT", "soft SFT (top 3)"]
+    expected = {(i, j - 1): 0.1 * i + 0.02 * j + 0.02 for i, j in combinations(range(5), 2)}
+    assert {text.get_position(): text.get_text() for text in panel.texts} == {
+        place: f"{value:.2f}" for place, value in expected.items()
+    }
+    assert {
+        (x, y): value for (y, x), value in np.ndenumerate(panel.images[0].get_array()) if np.isfinite(value)
+    } == pytest.approx(expected)
+    assert "chance level 0.062" in bar.get_ylabel()
+    assert max(figure.get_size_inches()) < 8
+
+
+MANY = [Column("soft_sft", f"a variant of a rather long name {number}") for number in range(11)]
+
+
+def test_many_methods_have_lying_bars_and_intervals_are_cut_where_no_similarity_can_be() -> None:
+    """Two seeds: t(0.975, 1) is 12.7."""
+    runs = [measured(c.method, s, 0.5 + 0.3 * s, variant=c.variant) for c in MANY for s in (0, 1)]
+    figure = overall_figure(runs, column_styles(MANY), "title")
+    (panel,) = figure.axes
+    assert [bar.get_width() for bar in panel.patches] == pytest.approx([0.65] * 11)
+    assert panel.get_yticklabels()[0].get_text().replace("\n", " ").endswith("name 0)")
+    (interval,) = panel.containers[1].lines[2][0].get_segments()
+    assert interval[:, 0].tolist() == pytest.approx([-1, 1])
+    assert panel.get_xlim()[0] < -1 and panel.get_xlim()[1] > 1
+    assert figure.get_suptitle() == "title, drawn up to -1 and 1"
+    assert_apart(figure)
+
+
+def test_a_long_legend_covers_nothing() -> None:
+    runs = [measured(c.method, 0, 0.5, variant=c.variant, N=n) for c in MANY for n in (4, 8)]
+    figure = performance_figure(runs, "accuracy", column_styles(MANY), "title\nof two lines")
+    assert_apart(figure)
+    (legend,) = figure.legends
+    assert legend.get_window_extent().y1 <= min(panel.get_tightbbox().y0 for panel in figure.axes)
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
+def assert_apart(figure: Figure) -> None:
+    """Panels with their labels lie within the figure, beneath the title, and are large enough to read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that was not applied
+        figure.draw_without_rendering()
+    title = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
+    for panel in figure.axes:
+        box = panel.get_tightbbox()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= title.y0
+        assert panel.get_window_extent().height > 1.2 * figure.dpi

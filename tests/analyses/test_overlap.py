@@ -142,7 +142,14 @@ def test_an_adapter_that_cannot_be_read_is_listed_and_the_exit_status_tells(run:
         path.write_bytes(b"no tensors")
     console = Console(file=io.StringIO(), record=True, width=300)
     assert analyze(run, console) == 1
-    assert f"{other.key}/adapter_model.safetensors cannot be read" in console.export_text()
+    text = console.export_text()
+    found = {
+        "missing": "there is no adapter_model.safetensors. ",
+        "garbage": "adapter_model.safetensors cannot be read: SafetensorError",
+    }
+    assert f"{other.cell.label}: adapters/{other.key}: {found[damage]}" in text
+    assert f"Delete it and records/{other.key}.json" in text and f"`ia2-eval run RECIPE.yaml --out {run}`" in text
+    assert text.count("Delete it") == 1  # though two pairs lack it
     assert len(lines(run / "analysis" / "overlap.csv")) == 2  # the other pair is there
 
 
@@ -162,3 +169,17 @@ def test_overlap_imports_no_torch(run: Path) -> None:
         "assert not {'torch', 'transformers', 'peft'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_table_has_one_row_for_each_pair_and_breaks_no_figure(tmp_path: Path) -> None:
+    """Two sets, in a narrow window."""
+    for source, directions in (("sst2", (0, 1)), ("agn", (0, 2))):
+        evals = {source: 0.5}
+        records = [trained(method, evals, source=source) for method in ("sft", "ia2")]
+        write_run(tmp_path, records)
+        write_adapter(tmp_path, records[0], {"0.q_proj": (0, 1)})
+        write_adapter(tmp_path, records[1], {"0.q_proj": directions})
+    console = Console(file=io.StringIO(), record=True, width=50)
+    analyze(tmp_path, console)
+    (row,) = (line for line in console.export_text().splitlines() if "SFT and IA2" in line)
+    assert sorted(row.split()[3:6]) == ["0.500", "0.750", "1.000"] and row.split()[6] == "0.250"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from ia2_training import TrainingExample
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 from ia2_eval.analyses.commands import analyze_similarity
 from ia2_eval.analyses.similarity import SimilaritySettings
@@ -146,8 +147,25 @@ def test_an_adapter_that_cannot_be_loaded_is_listed_and_the_others_are_measured(
     shutil.rmtree(tmp_path / "adapters" / lost.key)
     console = Console(file=io.StringIO(), record=True, width=300)
     assert analyze(tmp_path, console) == 1
-    assert f"adapters/{lost.key}: " in console.export_text()
+    assert f"{lost.cell.label}, adapters/{lost.key}: " in console.export_text()
     assert [line["method"] for line in lines(tmp_path)] == ["no_icl", "ia2"]
+
+
+@pytest.mark.parametrize("mode", ["teacher_forced", "free_running"])
+def test_a_diverged_model_is_listed_and_left_out(tmp_path: Path, base: BaseModel, mode: str) -> None:
+    """With responses of several tokens, whose shorter ones are padded."""
+    benchmarks = [{"source": "embedded_arithmetic", "n": 4}]
+    records = stored_run(tmp_path, base, cells(methods=METHODS, benchmarks=benchmarks))
+    lost = next(record for record in records if record.cell.method == "sft")
+    weights = tmp_path / "adapters" / lost.key / "adapter_model.safetensors"
+    save_file({name: torch.full_like(value, torch.nan) for name, value in load_file(weights).items()}, weights)
+    console = Console(file=io.StringIO(), record=True, width=300)
+    assert analyze(tmp_path, console, modes=(mode,)) == 1
+    remark = f"{lost.cell.label} on embedded_arithmetic, {mode}: left out, its similarity is not a number"
+    assert remark in console.export_text()
+    for name in ("similarity", "similarity_by_layer", "similarity_by_token", "similarity_summary"):
+        assert list(dict.fromkeys(line["method"] for line in lines(tmp_path, name))) == ["no_icl", "ia2"]
+        assert "nan" not in (tmp_path / "analysis" / f"{name}.csv").read_text()
 
 
 def test_the_base_may_have_moved_but_must_be_the_same(tmp_path: Path, base: BaseModel) -> None:
@@ -161,8 +179,11 @@ def test_the_base_may_have_moved_but_must_be_the_same(tmp_path: Path, base: Base
     assert analyze(run, base=str(moved)) == 0
     config = moved / "config.json"
     config.write_text(config.read_text() + "\n")
-    with pytest.raises(UserError, match="fingerprint"):
+    with pytest.raises(UserError, match=f"--base {moved} is another model.*fingerprint"):
         analyze(run, base=str(moved))
+    with pytest.raises(UserError, match=f"--base {model}: there is no model directory") as nowhere:
+        analyze(run, base=str(model))
+    assert "Give its place" not in str(nowhere.value)
 
 
 def test_other_data_than_those_of_the_records_are_refused(

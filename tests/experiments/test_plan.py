@@ -134,8 +134,7 @@ def test_evaluation_sets(hub_rows: Path) -> None:
         ({"benchmarks": [{"source": "sst2", "n": 4, "evals": ["agn"]}]}, "sst2 is not evaluated on 'agn'"),
         ({"benchmarks": [{"source": "poems", "n": 4}]}, "Train on sst2 or fins"),
         ({"benchmarks": [{"source": "sst2", "n": [4, 64]}]}, "90 examples in its pool, but N=64 needs 96"),
-        ({"benchmarks": [{"source": "sst2", "n": 1}]}, "at least 2"),
-        ({"learning_rates": []}, "lists no learning_rates"),
+        ({"learning_rates": []}, "^learning_rates: is missing or empty, but sft, ia2, ia2_sft must be trained"),
         (
             {
                 "benchmarks": [{"source": "sst2", "n": 40}],
@@ -148,6 +147,29 @@ def test_evaluation_sets(hub_rows: Path) -> None:
 def test_what_cannot_be_run_is_refused(changes: dict[str, Any], said: str, hub_rows: Path) -> None:
     with pytest.raises(UserError, match=said):
         planned(hub_rows, **changes)
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "said"),
+    [
+        (2, {"demonstration_orders": 1000}, "with N=2 an example has 1 demonstration, of which there is 1! = 1 order "),
+        (4, {"demonstration_orders": 7}, "with N=4 an example has 3 demonstrations, of which there are 3! = 6 orders "),
+        (
+            [8, 3],
+            {"low_data": {"unlabelled": 4, "orders": 7}},
+            "with N=3 a query has 3 demonstrations, .* 6 orders",
+        ),
+    ],
+)
+def test_more_orders_than_there_are(n: int | list[int], options: dict[str, Any], said: str) -> None:
+    benchmarks = [{"source": "embedded_mood", "n": n}]
+    with pytest.raises(UserError, match=rf"^methods\.1\.(demonstration_orders|low_data\.orders): {said}"):
+        planned(benchmarks=benchmarks, methods=["icl", {"method": "ia2"} | options])
+
+
+def test_as_many_orders_as_there_are() -> None:
+    orders: list[dict[str, Any]] = [{"demonstration_orders": 6}, {"low_data": {"unlabelled": 2, "orders": 24}}]
+    assert len(planned(methods=[{"method": "ia2"} | each for each in orders])) == 2
 
 
 def test_demonstrations_of_the_published_protocol_are_refused_before_the_run_too(hub_rows: Path) -> None:

@@ -58,14 +58,16 @@ def test_many_methods_stay_nearer_to_their_n_than_to_the_next():
     assert all(low < x < high for points, *_ in panel.containers for x in points.get_xdata())
 
 
-@pytest.mark.parametrize("methods", [("icl", "sft", "ia2", "ia2_sft"), [f"a_rather_long_name_{i}" for i in range(9)]])
-def test_the_legend_is_within_the_figure(methods):
+@pytest.mark.parametrize("methods", [("icl", "sft", "ia2", "ia2_sft"), [f"a_rather_long_name_{i}" for i in range(14)]])
+def test_the_legend_is_within_the_figure_and_below_the_panels(methods):
     figure = figure_of(aggregate(group_records([make_record(m, {"sst2": {"acc": 0.7}}) for m in methods]).groups))
     figure.draw_without_rendering()
     (legend,) = figure.legends
     box = legend.get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
+    assert box.y0 >= 0
+    assert all(box.y1 <= panel.get_tightbbox().y0 for panel in figure.axes)
     assert [text.get_text() for text in legend.get_texts()] == [
         style.title for style in column_styles(map(Column, methods)).values()
     ]
