@@ -22,7 +22,7 @@ class Progress:
     """Of the cells whose adapters are trained together; of a single one where it is trained alone."""
     training: Callable[[Check], None]
     together_failed: Callable[[Sequence[Cell], Exception], None]
-    """Cells could not be trained together, and are now tried one by one."""
+    """Cells could not be trained together, and are now tried in two halves, down to single ones."""
     cell_started: Callable[[Cell], None]
     """Its adapter, if it needs one, has been trained."""
     cell_finished: Callable[[Record], None]

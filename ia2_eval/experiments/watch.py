@@ -120,7 +120,7 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
 
         def together_failed(cells: Sequence[Cell], error: Exception) -> None:
             why = (str(error).strip().splitlines() or [""])[0]
-            said = f"training {_pass_label(cells)} failed ({type(error).__name__}: {why}); now one by one"
+            said = f"training {_pass_label(cells)} failed ({type(error).__name__}: {why}); now in two halves"
             console.print(Text(said, style="yellow"), soft_wrap=True)
 
         def cell_started(cell: Cell) -> None:
