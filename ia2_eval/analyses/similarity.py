@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,13 +11,19 @@ from typing import TYPE_CHECKING
 
 from ia2_eval.analyses.similarity_rows import Mode, Run, Similarities, own_mode
 from ia2_eval.analyses.students import Place, Student
-from ia2_eval.benchmarks import draw_training_set, get_benchmark, load_benchmark, per_query_demonstrations
+from ia2_eval.benchmarks import (
+    draw_training_set,
+    get_benchmark,
+    joint_fingerprint,
+    load_benchmark,
+    per_query_demonstrations,
+)
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.store import Store
 from ia2_eval.leaderboard.groups import evaluation_on
 from ia2_eval.leaderboard.learning_rate import accuracy_metric, calibration_metric
 from ia2_eval.lm.base_model import Base, BaseFiles, BaseModel, load, locate, use_threads_for
-from ia2_eval.scoring.answers import ANSWER_FORMATS
+from ia2_eval.scoring.answers import response_end
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -105,8 +110,7 @@ def _locate_instead(base: Base, instead: str) -> BaseFiles:
 def _require_same_data(student: Student, data_dir: Path | None) -> None:
     assert student.record is not None
     cell = student.record.cell
-    fingerprints = "".join(load_benchmark(name, data_dir).fingerprint for name in (cell.source, *cell.evals))
-    if hashlib.sha256(fingerprints.encode()).hexdigest() != cell.data:
+    if joint_fingerprint(load_benchmark(name, data_dir) for name in (cell.source, *cell.evals)) != cell.data:
         raise UserError(
             f"the examples of {cell.source} or its evaluation sets are not those that its records were made with. "
             "Give their directory with --data-dir."
@@ -161,8 +165,6 @@ def _teacher(base: BaseModel, place: Place, name: str, settings: SimilaritySetti
         if place.protocol == "paper"
         else [drawn.demonstrations] * len(queries)
     )
-    answer_format = get_benchmark(name).answer_format
-    cut = place.protocol == "strict" and answer_format is not None
     return Teacher(
         base.model,
         base.tokenizer,
@@ -171,7 +173,7 @@ def _teacher(base: BaseModel, place: Place, name: str, settings: SimilaritySetti
             for query, demonstrations in zip(queries, shown, strict=True)
         ],
         max_new_tokens=place.tokens,
-        answer_end=ANSWER_FORMATS[answer_format].end if cut and answer_format else None,
+        answer_end=response_end(get_benchmark(name).answer_format, place.protocol),
         batch_size=settings.batch_size,
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from ia2_training import AnswerEnd, Targets, TrainingExample, collect_targets, record_activations
 from ia2_training.batches import TokenSequence, encode_prompt, left_pad, make_batch
+from ia2_training.response import tokens_to_answer_end
 from ia2_training.virtual_tokens import virtual_token_count
 from torch import Tensor
 
@@ -122,12 +123,5 @@ class Teacher:
         """Up to the first end token, or one past the first answer, as the teacher's: there the end is predicted."""
         stops = [place for place, token in enumerate(tokens) if token in stop_ids]
         tokens = tokens[: stops[0] + 1] if stops else tokens
-        end = self.answer_end(self._text(tokens)) if self.answer_end else None
-        if end is not None:
-            kept = next(count for count in range(1, len(tokens) + 1) if len(self._text(tokens[:count])) >= end)
-            tokens = tokens[: kept + 1]
-        return tuple(tokens)
-
-    def _text(self, tokens: list[int]) -> str:
-        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        kept = tokens_to_answer_end(self.tokenizer, tokens, self.answer_end)
+        return tuple(tokens if kept is None else tokens[: kept + 1])

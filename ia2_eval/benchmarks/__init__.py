@@ -2,7 +2,7 @@
 
 from ia2_eval.benchmarks.benchmark import Benchmark, BenchmarkData, Example
 from ia2_eval.benchmarks.check import Facts, data_faults, describe
-from ia2_eval.benchmarks.load import load_benchmark
+from ia2_eval.benchmarks.load import joint_fingerprint, load_benchmark
 from ia2_eval.benchmarks.low_data import UnlabelledQuery, draw_low_data
 from ia2_eval.benchmarks.registry import BENCHMARKS, get_benchmark
 from ia2_eval.benchmarks.training_set import (
@@ -25,6 +25,7 @@ __all__ = [
     "draw_low_data",
     "draw_training_set",
     "get_benchmark",
+    "joint_fingerprint",
     "load_benchmark",
     "per_query_demonstrations",
     "with_demonstrations",

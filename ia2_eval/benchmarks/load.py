@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -76,6 +76,11 @@ def _size_notes(benchmark: Benchmark, selected: Selected) -> Iterator[str]:
             yield f"options of the evaluation set are in another order than the paper's, whose pool has {POOL_SIZE}"
     if evaluation < EVALUATION_SIZE:
         yield f"the evaluation set has {evaluation} examples (the paper's cap is {EVALUATION_SIZE})"
+
+
+def joint_fingerprint(data: Iterable[BenchmarkData]) -> str:
+    """sha256 of the examples of several benchmarks, in their order."""
+    return hashlib.sha256("".join(loaded.fingerprint for loaded in data).encode()).hexdigest()
 
 
 def _fingerprint(pool: Sequence[Example], evaluation: Sequence[Example]) -> str:

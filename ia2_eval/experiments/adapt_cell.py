@@ -9,7 +9,7 @@ from ia2_eval.experiments.adapter_specs import Full, Ia3, Lora, Prefix, Prompt
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.protocol import Protocol
-from ia2_eval.scoring.answers import ANSWER_FORMATS
+from ia2_eval.scoring.answers import response_end
 
 if TYPE_CHECKING:
     from ia2_training import Adapter, TrainingConfig, TrainingExample
@@ -48,7 +48,7 @@ def training_config(cell: Cell, settings: Settings = Settings()) -> TrainingConf
 
     assert cell.learning_rate and cell.epochs and cell.batch_size and cell.target_tokens and cell.seed is not None
     answer_format = get_benchmark(cell.source).answer_format
-    cut = cell.protocol == "strict" and answer_format is not None
+    answer_end = response_end(answer_format, cell.protocol)
     preset = TrainingConfig.paper if cell.protocol == "paper" else TrainingConfig.strict
     return preset(
         cell.learning_rate,
@@ -59,8 +59,8 @@ def training_config(cell: Cell, settings: Settings = Settings()) -> TrainingConf
         gradient_checkpointing=settings.gradient_checkpointing,
         demonstration_orders=cell.demonstration_orders or 1,
         seed=cell.seed,
-        answer_end=ANSWER_FORMATS[answer_format].end if cut and answer_format else None,
-        answer_end_name=f"{answer_format}, cell version {cell.version}" if cut else None,
+        answer_end=answer_end,
+        answer_end_name=f"{answer_format}, cell version {cell.version}" if answer_end else None,
     )
 
 

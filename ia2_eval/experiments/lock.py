@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ia2_eval.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -26,7 +29,8 @@ def sole_run(directory: Path) -> Iterator[None]:
         raise UserError(
             f"another run is going on in {str(directory)!r}: wait for it, or give this one an --out of its own"
         ) from None
-    except NotImplementedError:  # a file system without locks: then it is up to the user
+    except NotImplementedError:
+        logger.warning("The file system of %s has no locks: see to it that no other run goes on there.", directory)
         yield
         return
     try:

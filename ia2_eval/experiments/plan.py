@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
@@ -15,6 +14,7 @@ from ia2_eval.benchmarks import (
     draw_low_data,
     draw_training_set,
     get_benchmark,
+    joint_fingerprint,
     load_benchmark,
     per_query_demonstrations,
 )
@@ -80,7 +80,6 @@ def _evals(source: Source) -> tuple[str, ...]:
 def _source_cells(recipe: Recipe, base: Base, source: Source, data: dict[str, BenchmarkData]) -> Iterator[Cell]:
     benchmark = get_benchmark(source.source)
     evals = _evals(source)
-    fingerprints = "".join(data[name].fingerprint for name in (benchmark.name, *evals))
     no_icl = Cell(
         base=base,
         source=benchmark.name,
@@ -88,7 +87,7 @@ def _source_cells(recipe: Recipe, base: Base, source: Source, data: dict[str, Be
         protocol=recipe.protocol,
         evals=evals,
         limit=recipe.limit,
-        data=hashlib.sha256(fingerprints.encode()).hexdigest(),
+        data=joint_fingerprint(data[name] for name in (benchmark.name, *evals)),
     )
     methods = [variant.method for variant in recipe.variants]
     if "no_icl" in methods:

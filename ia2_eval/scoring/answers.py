@@ -96,3 +96,9 @@ ANSWER_FORMATS = {
 }
 """By name: `hash_line` is a `#### number` line (GSM8K), `hash_text` text after `####` (SciQ), `boxed` LaTeX's
 `\\boxed{...}` (MATH)."""
+
+
+def response_end(answer_format: str | None, protocol: Protocol) -> Callable[[str], int | None] | None:
+    """Where the teacher's response is cut: under `strict` at the end of its first answer; under `paper`, and where the
+    answer is a single token, nowhere (None)."""
+    return ANSWER_FORMATS[answer_format].end if protocol == "strict" and answer_format else None

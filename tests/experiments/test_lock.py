@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from ia2_eval.errors import UserError
@@ -22,3 +23,15 @@ def test_a_second_run_in_a_directory_is_refused_until_the_first_has_ended(tmp_pa
         other.kill()
     with sole_run(tmp_path), sole_run(tmp_path / "elsewhere"):
         pass
+
+
+def test_where_there_are_no_locks_the_user_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
+    with sole_run(tmp_path), sole_run(tmp_path):
+        pass
+    assert len(caplog.messages) == 2 and str(tmp_path) in caplog.messages[0]

@@ -5,7 +5,7 @@ Shapes: L layers, G response tokens, d width, V vocabulary, k most probable toke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 
 AnswerEnd = Callable[[str], "int | None"]
 """Index just past the first complete answer in a text; None while there is none."""
+
+
+def text_of(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
+    """The text of response tokens, without special tokens."""
+    text: str = tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text
+
+
+def tokens_to_answer_end(
+    tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], answer_end: AnswerEnd | None
+) -> int | None:
+    """The fewest tokens whose text reaches the end of the first answer; None while it is not complete."""
+    end = answer_end(text_of(tokenizer, tokens)) if answer_end else None
+    if end is None:
+        return None
+    return next(count for count in range(1, len(tokens) + 1) if len(text_of(tokenizer, tokens[:count])) >= end)
 
 
 @dataclass
@@ -47,7 +63,7 @@ class Response:
         self.done = self.closing or token == self.eos or len(self.tokens) == self.max_new_tokens
         if not (self.closing or token == self.eos or self.eos is None):
             self.closing = token in self.stop_ids
-            kept = self._tokens_to_answer_end()
+            kept = tokens_to_answer_end(self.tokenizer, self.tokens, self.answer_end)
             if kept is not None and kept < len(self.tokens):  # the position after the answer has been recorded too
                 self.tokens[kept:] = [self.eos]
                 self.done = True
@@ -59,19 +75,6 @@ class Response:
             log_probabilities, token_ids = log_probabilities.topk(self.top_k)  # each [k]
             self.token_ids.append(token_ids)
         self.log_probabilities.append(log_probabilities)
-
-    def _tokens_to_answer_end(self) -> int | None:
-        """The fewest tokens whose text reaches the end of the first answer; None while it is not complete."""
-        end = self.answer_end(self._text(len(self.tokens))) if self.answer_end else None
-        if end is None:
-            return None
-        return next(count for count in range(1, len(self.tokens) + 1) if len(self._text(count)) >= end)
-
-    def _text(self, count: int) -> str:
-        text: str = self.tokenizer.decode(
-            self.tokens[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return text
 
     def stacked_activations(self) -> Tensor:
         """[L, G, d] on the CPU."""
