@@ -36,9 +36,9 @@ class Evaluator:
         """Evaluate the base, with or without the cell's adapter, on the cell's benchmarks; store the samples."""
         from lm_eval.evaluator import evaluate
 
-        from ia2_eval.lm.loaded import LoadedLM
+        from ia2_eval.lm.ia2_hf import IA2HF
 
-        lm = LoadedLM(
+        lm = IA2HF(
             pretrained=model,
             tokenizer=self.tokenizer,
             batch_size=self.settings.batch_size,

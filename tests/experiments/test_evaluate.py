@@ -18,7 +18,7 @@ from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import load, locate
-from ia2_eval.lm.loaded import LoadedLM
+from ia2_eval.lm.ia2_hf import IA2HF
 from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.shipped import TASKS_DIRECTORY
 from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, LIMIT, SmallRun, planned, small_recipe
@@ -150,12 +150,12 @@ def test_what_stops_a_generated_answer(
     """A strict answer may go on after a blank line, and counts; a paper answer ends there."""
     settings: list[dict[str, Any]] = []
 
-    def answer(self: LoadedLM, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
+    def answer(self: IA2HF, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         settings.extend(request.args[1] for request in requests)
         answers = {e.prompt: e.answer for e in load_benchmark("gsm8k", hub_rows).evaluation}
         return ["Let me see.\n\n" + answers[request.args[0]] for request in requests]
 
-    monkeypatch.setattr(LoadedLM, "generate_until", answer)
+    monkeypatch.setattr(IA2HF, "generate_until", answer)
     recipe = small_recipe(
         protocol=protocol, benchmarks=[{"source": "gsm8k", "n": 4, "evals": ["gsm8k"]}], methods=["no_icl"], limit=3
     )

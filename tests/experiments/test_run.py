@@ -358,9 +358,9 @@ def test_the_noise_floor_stands_beside_the_calibration_error(strict_run: SmallRu
 
 
 def test_a_prompt_that_does_not_fit_fails_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ia2_eval.lm.loaded import LoadedLM
+    from ia2_eval.lm.ia2_hf import IA2HF
 
-    monkeypatch.setattr(LoadedLM, "max_length", property(lambda self: 20))
+    monkeypatch.setattr(IA2HF, "max_length", property(lambda self: 20))
     (record,) = small_run(small_recipe(methods=["icl"]), tmp_path).records
     assert record.status == "failed"
     assert "do not fit into the model's 20" in str(record.error)

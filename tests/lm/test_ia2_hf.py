@@ -11,7 +11,7 @@ from ia2_training.losses import cross_entropy
 from lm_eval.api.instance import Instance
 
 from ia2_eval.lm.base_model import Base, BaseModel, load, locate
-from ia2_eval.lm.loaded import LoadedLM
+from ia2_eval.lm.ia2_hf import IA2HF
 
 PROMPTS = ["3 plus 4 is", "7", "12 minus 5 is 7.\n\n8 plus 1 is", "2 plus 2 is 4. 3 minus 1"]
 LABELS = [" 1", " 12 minus"]
@@ -27,23 +27,23 @@ def base() -> BaseModel:
     return load(locate(Base(model="embedded")), "cpu")
 
 
-def loaded(base: BaseModel, adapter: Adapter | None, batch_size: int = 4) -> LoadedLM:
+def loaded(base: BaseModel, adapter: Adapter | None, batch_size: int = 4) -> IA2HF:
     model = base.model if adapter is None else attach(base.model, adapter, seed=0)
     draws = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.copy_(0.1 * torch.randn(parameter.shape, generator=draws))
-    return LoadedLM(pretrained=model, tokenizer=base.tokenizer, batch_size=batch_size, softmax_dtype="float32")
+    return IA2HF(pretrained=model, tokenizer=base.tokenizer, batch_size=batch_size, softmax_dtype="float32")
 
 
-def generate(lm: LoadedLM, prompts: list[str], **settings: Any) -> list[str]:
+def generate(lm: IA2HF, prompts: list[str], **settings: Any) -> list[str]:
     settings = {"until": ["\n\n"], "max_gen_toks": NEW_TOKENS, "do_sample": False} | settings
     return lm.generate_until([Instance("generate_until", {}, (prompt, settings), 0) for prompt in prompts])
 
 
 @torch.no_grad()
-def greedy(lm: LoadedLM, prompt: str) -> str:
+def greedy(lm: IA2HF, prompt: str) -> str:
     """Without a cache, a batch or lm-eval."""
     ids = list(lm.tok_encode(prompt))
     start = len(ids)
@@ -95,15 +95,15 @@ def test_virtual_tokens_take_room(base: BaseModel, adapter: Adapter | None, monk
     lm = loaded(base, adapter)
     virtual = 0 if adapter is None else 3
     need = len(lm.tok_encode(PROMPTS[0])) + NEW_TOKENS + virtual
-    monkeypatch.setattr(LoadedLM, "max_length", property(lambda self: need))
+    monkeypatch.setattr(IA2HF, "max_length", property(lambda self: need))
     assert generate(lm, PROMPTS[:1])
-    monkeypatch.setattr(LoadedLM, "max_length", property(lambda self: need - 1))
+    monkeypatch.setattr(IA2HF, "max_length", property(lambda self: need - 1))
     said = (
         f"8 tokens to generate{', behind 3 virtual tokens,' if virtual else ''} do not fit into the model's {need - 1}"
     )
     with pytest.raises(ValueError, match=said):
         generate(lm, PROMPTS[:1])
     tokens = len(lm.tok_encode(PROMPTS[0] + LABELS[0])) + virtual
-    monkeypatch.setattr(LoadedLM, "max_length", property(lambda self: tokens - 1))
+    monkeypatch.setattr(IA2HF, "max_length", property(lambda self: tokens - 1))
     with pytest.raises(ValueError, match="do not fit"):
         lm.loglikelihood([Instance("loglikelihood", {}, (PROMPTS[0], LABELS[0]), 0)])

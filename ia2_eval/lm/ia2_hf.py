@@ -10,7 +10,7 @@ from lm_eval.models.huggingface import HFLM
 from torch import Tensor
 
 
-class LoadedLM(HFLM):  # type: ignore[misc]
+class IA2HF(HFLM):  # type: ignore[misc]
     """`HFLM` over a loaded base model, with or without an adapter, without a progress bar of its own.
 
     Where `HFLM` cuts a prompt that is too long for the model, this refuses it: without its first demonstrations it is
