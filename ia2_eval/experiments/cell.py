@@ -8,6 +8,7 @@ import json
 from pydantic import Field
 
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
+from ia2_eval.experiments.agreement import Agreement
 from ia2_eval.experiments.method_options import MethodVariant
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
@@ -33,6 +34,10 @@ class Cell(MethodVariant):
     protocol: Protocol = "strict"
     evals: tuple[str, ...] = Field(description="benchmarks to evaluate on: the source, then its OOD partners")
     limit: int | None = Field(default=None, description="evaluate on the first `limit` examples only")
+    temperature_scaling: bool | None = Field(
+        default=None, description="fit a temperature to the dev set; None without one, and for multi-token sources"
+    )
+    agreement: Agreement | None = Field(default=None, description="None for single-token sources")
     data: str = Field(description="sha256 of the examples of the source and the evals")
 
     @property

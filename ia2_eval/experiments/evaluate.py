@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ia2_eval.benchmarks import load_benchmark
+from ia2_eval.experiments.agreement import draw_seed, sample_texts
 from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.dev_samples import dev_samples
 from ia2_eval.experiments.record import Evaluation
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
-from ia2_eval.scoring.calibration import bootstrap_interval, ece_interval, noise_floor
-from ia2_eval.scoring.lm_eval_metrics import PAPER_STOP
-from ia2_eval.scoring.predictions import predict
+from ia2_eval.scoring.answers import ANSWER_FORMATS, PAPER_STOP
+from ia2_eval.scoring.metrics import Measured, measure_generations, measure_labels
+from ia2_eval.scoring.samples import GenerationSample, LabelSample, generation_sample, label_sample
+from ia2_eval.scoring.version import SCORING_VERSION
 from ia2_eval.shipped import TASKS_DIRECTORY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ia2_eval.lm.ia2_hf import IA2HF
+
+Answered = Sequence[Mapping[str, Any]]
+"""lm-eval's samples of a task: for each query `doc`, `arguments` and `filtered_resps`."""
 
 
 @dataclass
@@ -33,7 +38,10 @@ class Evaluator:
     _tasks: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
 
     def evaluate(self, cell: Cell, model: PreTrainedModel) -> tuple[Evaluation, ...]:
-        """Evaluate the base, with or without the cell's adapter, on the cell's benchmarks; store the samples."""
+        """Evaluate the base, with or without the cell's adapter, on the cell's benchmarks; store the samples.
+
+        lm-eval renders the prompts and asks the model; every metric is computed from the rows that are stored.
+        """
         from lm_eval.evaluator import evaluate
 
         from ia2_eval.lm.ia2_hf import IA2HF
@@ -47,8 +55,10 @@ class Evaluator:
         )
         tasks = self._load_tasks(cell)
         output = evaluate(lm=lm, task_dict=tasks, limit=cell.limit, bootstrap_iters=0, log_samples=True)
+        dev = dev_samples(cell, load_benchmark(cell.source, self.settings.data_dir), lm) if cell.temperature_scaling else ()
+        dev_path = self.store.write_samples(cell.key, f"{cell.source}.dev", dev) if dev else None
         return tuple(
-            self._evaluation(cell, name, output["results"][task], output["samples"][task])
+            self._evaluation(cell, name, output["samples"][task], lm, dev).model_copy(update={"dev_samples": dev_path})
             for name, task in zip(cell.evals, self._task_names(cell), strict=True)
         )
 
@@ -84,60 +94,52 @@ class Evaluator:
                 task.set_config(key="generation_kwargs", value={"until": [PAPER_STOP]}, update=True)
         return loaded
 
-    def _evaluation(self, cell: Cell, name: str, results: dict[str, Any], samples: list[dict[str, Any]]) -> Evaluation:
-        rows = [_sample_row(sample) for sample in samples]
-        metrics = {
-            key.removesuffix(",none"): float(value)
-            for key, value in results.items()
-            if key.endswith(",none") and isinstance(value, (int, float)) and "stderr" not in key
-        }
-        if "ece" in metrics:
-            metrics["ece_noise_floor"] = noise_floor([row["confidence"] for row in rows]).median
+    def _evaluation(
+        self, cell: Cell, name: str, answered: Answered, lm: IA2HF, dev: Sequence[LabelSample]
+    ) -> Evaluation:
+        data = load_benchmark(name, self.settings.data_dir)
+        labels, answer_format = data.benchmark.labels, data.benchmark.answer_format
+        samples: Sequence[LabelSample | GenerationSample]
+        if labels:
+            samples, measured = _labels(cell, labels, answered, dev)
+        else:
+            assert answer_format
+            samples, measured = _generations(cell, name, answer_format, answered, lm)
         return Evaluation(
             eval=name,
             ood=name != cell.source,
-            n=len(rows),
-            metrics=metrics,
-            intervals=dict(_intervals(samples)),
-            samples=self.store.write_samples(cell.key, name, rows),
-            notes=load_benchmark(name, self.settings.data_dir).notes,
+            n=len(samples),
+            metrics=measured.metrics,
+            intervals=measured.intervals,
+            samples=self.store.write_samples(cell.key, name, samples),
+            scoring_version=SCORING_VERSION,
+            notes=data.notes,
         )
 
 
-def _sample_row(sample: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of an example: enough to compute every metric again without the model."""
-    doc = sample["doc"]
-    prompt = sample["arguments"][0][0]
-    row: dict[str, Any] = {"prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()}
-    if doc["choices"]:
-        log_likelihoods = [float(response[0]) for response in sample["filtered_resps"]]
-        prediction = predict(log_likelihoods, doc["gold"])
-        return row | {
-            "prediction": doc["choices"][prediction.label],
-            "confidence": prediction.confidence,
-            "correct": prediction.correct,
-            "correct_full_vocab": bool(sample["acc_full_vocab"]),
-            "log_likelihoods": log_likelihoods,
-            "gold": doc["choices"][doc["gold"]],
-        }
-    return row | {
-        "prediction": sample["filtered_resps"][0],
-        "confidence": None,
-        "correct": bool(sample["acc"]),
-        "log_likelihoods": [],
-        "gold": doc["answer"],
-    }
+def _labels(
+    cell: Cell, labels: tuple[str, ...], answered: Answered, dev: Sequence[LabelSample]
+) -> tuple[list[LabelSample], Measured]:
+    samples = [
+        label_sample(_prompt(row), row["filtered_resps"], labels, row["doc"]["gold"]) for row in answered
+    ]
+    return samples, measure_labels(samples, labels, cell.protocol, dev)
 
 
-def _intervals(samples: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[float, float]]]:
-    """95 % bootstrap intervals over the examples, for accuracies and calibration errors."""
-    for metric in ("acc", "acc_full_vocab"):
-        if metric in samples[0]:
-            outcomes = np.array([sample[metric] for sample in samples], dtype=float)
-            interval = bootstrap_interval(lambda drawn: drawn.mean(axis=-1), outcomes)
-            yield metric, (interval.lower, interval.upper)
-    if "ece" in samples[0]:
-        confidence, correct = zip(*(sample["ece"] for sample in samples), strict=True)
-        for metric, equal_mass in (("ece", False), ("ece_mass", True)):
-            interval = ece_interval(confidence, correct, equal_mass=equal_mass)
-            yield metric, (interval.lower, interval.upper)
+def _generations(
+    cell: Cell, name: str, answer_format: str, answered: Answered, lm: IA2HF
+) -> tuple[list[GenerationSample], Measured]:
+    scoring = ANSWER_FORMATS[answer_format]
+    sampled: Sequence[tuple[str, ...]] = [()] * len(answered)
+    if cell.agreement:
+        sampled = sample_texts(lm, answered, cell.agreement, draw_seed(cell.seed, name))
+    samples = [
+        generation_sample(_prompt(row), row["filtered_resps"][0], row["doc"]["answer"], scoring, cell.protocol, texts)
+        for row, texts in zip(answered, sampled, strict=True)
+    ]
+    return samples, measure_generations(samples, scoring, cell.protocol)
+
+
+def _prompt(row: Mapping[str, Any]) -> str:
+    prompt: str = row["arguments"][0][0]
+    return prompt

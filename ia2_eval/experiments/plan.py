@@ -39,13 +39,15 @@ def plan(recipe: Recipe, base: Base, data: dict[str, BenchmarkData]) -> list[Cel
 
     Raises:
         UserError: a benchmark that no training set is drawn from, a pool too small for an N or for the queries of
-            `low_data`, more orders of demonstrations than there are, or no learning rate; the key is named.
+            `low_data`, more orders of demonstrations than there are, no learning rate, or an option of evaluations
+            that concerns none of the cells; the key is named.
     """
     trained = [variant.method for variant in recipe.variants if variant.trained]
     if trained and not recipe.grid:
         methods = ", ".join(dict.fromkeys(trained))
         raise UserError(f"learning_rates: is missing or empty, but {methods} must be trained with at least one")
     _refuse_missing_orders(recipe)
+    _refuse_idle_options(recipe)
     cells = []
     for i, source in enumerate(recipe.benchmarks):
         with _naming(f"benchmarks.{i}"):  # its source, its n, or low_data, which the message says
@@ -87,13 +89,17 @@ def _source_cells(recipe: Recipe, base: Base, source: Source, data: dict[str, Be
         protocol=recipe.protocol,
         evals=evals,
         limit=recipe.limit,
+        agreement=None if benchmark.single_token else recipe.agreement,
         data=joint_fingerprint(data[name] for name in (benchmark.name, *evals)),
     )
     methods = [variant.method for variant in recipe.variants]
     if "no_icl" in methods:
         yield no_icl
+    scaled = True if recipe.temperature_scaling and benchmark.single_token else None
     for n in source.n:
-        drawn = [no_icl.model_copy(update={"n": n, "seed": seed}) for seed in recipe.seeds]
+        drawn = [
+            no_icl.model_copy(update={"n": n, "seed": seed, "temperature_scaling": scaled}) for seed in recipe.seeds
+        ]
         for cell in drawn:
             _refuse_too_large(n, cell.seed, data[benchmark.name], recipe)
         if "icl" in methods:
@@ -149,6 +155,16 @@ def _refuse_missing_orders(recipe: Recipe) -> None:
                 f"methods.{i}.low_data.orders: with N={n} a query has {_counted(n, 'demonstration')}, of which there "
                 f"{_orders(n)} (found {entry.low_data.orders})"
             )
+
+
+def _refuse_idle_options(recipe: Recipe) -> None:
+    single_token = [get_benchmark(source.source).single_token for source in recipe.benchmarks]
+    if recipe.temperature_scaling and not any(single_token):
+        raise UserError("temperature_scaling: no benchmark of this recipe has answers of a single token; leave it out")
+    if recipe.temperature_scaling and all(variant.method == "no_icl" for variant in recipe.variants):
+        raise UserError("temperature_scaling: no_icl has no dev set to fit a temperature to; add icl, or leave it out")
+    if recipe.agreement and all(single_token):
+        raise UserError("agreement: no benchmark of this recipe has answers of several tokens; leave it out")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
+from ia2_eval.experiments.agreement import Agreement
 from ia2_eval.experiments.method_entry import MethodEntry
 from ia2_eval.experiments.method_options import AlignmentSpec, LowData, MethodVariant
 from ia2_eval.experiments.recipe_faults import as_yaml, describe_fault
@@ -111,6 +112,12 @@ class Recipe(Frozen):
         default=200, ge=1, description="T of multi-token benchmarks: tokens of the teacher's response at most"
     )
     limit: int | None = Field(default=None, ge=1, description="evaluate on the first `limit` examples only")
+    temperature_scaling: bool = Field(
+        default=False, description="single-token benchmarks: calibration after fitting a temperature to the dev set too"
+    )
+    agreement: Agreement | None = Field(
+        default=None, description="multi-token benchmarks: confidence from the agreement of sampled answers too"
+    )
 
     @field_validator("base", mode="before")
     @classmethod
@@ -152,6 +159,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "methods": MethodEntry,
     "alignment": AlignmentSpec,
     "low_data": LowData,
+    "agreement": Agreement,
 }
 """What the keys of a recipe hold."""
 

@@ -10,6 +10,8 @@ from ia2_eval.experiments.cell import Cell
 from ia2_eval.frozen import Frozen
 
 SCHEMA_VERSION = 1
+"""Raised when a record of old must be read in another way. A field that is only added does not: it has a default, and
+the default is what is true of the records that lack it."""
 
 
 class Evaluation(Frozen):
@@ -23,6 +25,10 @@ class Evaluation(Frozen):
         default_factory=dict, description="95 % bootstrap interval over examples, for the metrics that have one"
     )
     samples: str = Field(description="per-example rows (JSON lines), relative to the run's directory")
+    dev_samples: str | None = Field(
+        default=None, description="rows of the dev examples that a temperature was fitted to, likewise"
+    )
+    scoring_version: int = Field(default=1, description="`SCORING_VERSION` of the code that gave the metrics")
     notes: tuple[str, ...] = Field(default=(), description="where the data differ from the hub's")
 
 
@@ -68,6 +74,10 @@ class Provenance(Frozen):
     git_commit: str | None = None
     git_dirty: bool | None = None
     device: str
+    batch_size: int | None = Field(
+        default=None,
+        description="requests per forward pass of the evaluation, which decides about sampled texts; None if not known",
+    )
     wall_seconds: float = Field(
         description="training and evaluation; of a pass that trained several adapters, this one's equal share"
     )

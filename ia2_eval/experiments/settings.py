@@ -8,14 +8,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Settings:
-    """Choices of whoever runs a recipe, none of which changes a result beyond rounding."""
+    """Choices of whoever runs a recipe, none of which changes a result beyond rounding; but see `batch_size`."""
 
     data_dir: Path | None = None
     """Local data; None for `IA2_DATA_DIR`, else the hub."""
     device: str | None = None
     """`cuda`, `mps`, `cpu`, or `auto` for a model spread over all GPUs; None for the best one present."""
     batch_size: int = 32
-    """Requests per forward pass in evaluations."""
+    """Requests per forward pass in evaluations. Other sampled texts, as `agreement` asks for, are drawn with another."""
     micro_batch_size: int | None = None
     """Examples per forward pass in training; None for the whole batch of an optimiser step."""
     activations_on_disk: bool = False

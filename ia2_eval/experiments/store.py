@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
@@ -18,6 +19,8 @@ from ia2_eval.experiments.recipe import Recipe
 from ia2_eval.experiments.record import Record, StoredTraining, parse_record
 
 TRAINING = "training.json"
+
+Row = TypeVar("Row", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,33 @@ class Store:
     def write_record(self, record: Record) -> None:
         write_atomically(self.record_path(record.key), (record.model_dump_json(indent=1) + "\n").encode())
 
-    def write_samples(self, key: str, eval_name: str, rows: Iterable[dict[str, Any]]) -> str:
+    def write_samples(self, key: str, eval_name: str, rows: Iterable[BaseModel]) -> str:
         """Write per-example rows; gives their path relative to the run's directory."""
-        path = self.samples_path(key, eval_name)
-        write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        return self.relative(path)
+        return self.write_rows(self.relative(self.samples_path(key, eval_name)), rows)
+
+    def write_rows(self, path: str, rows: Iterable[BaseModel]) -> str:
+        """Write rows as JSON lines to a path relative to the run's directory, which is given back."""
+        # In ASCII: a text may hold characters that some readers take for the end of a line.
+        lines = (json.dumps(row.model_dump(mode="json")) + "\n" for row in rows)
+        write_atomically(self.directory / path, "".join(lines).encode("ascii"))
+        return path
+
+    def read_rows(self, path: str, kind: type[Row]) -> list[Row]:
+        """The rows of a file that `write_rows` wrote.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: a line is no such row; it is named.
+        """
+        rows = []
+        for number, line in enumerate((self.directory / path).read_bytes().splitlines(), start=1):
+            try:
+                rows.append(kind.model_validate_json(line))
+            except ValidationError as error:
+                fault = error.errors()[0]
+                where = "".join(f"{part}: " for part in fault["loc"])
+                raise ValueError(f"{path}, line {number}: {where}{fault['msg']}") from error
+        return rows
 
     def write_adapters(self, write: Mapping[str, Callable[[Path], None]]) -> None:
         """Let each function write the adapter of a key into a new folder, then put all of them in place.

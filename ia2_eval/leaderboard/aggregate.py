@@ -37,10 +37,10 @@ class Row:
     ci_low: float | None
     ci_high: float | None
     interval: Interval | None  # what the 95 % interval is over: `t` (seeds), `bootstrap` (examples of the one seed)
-    seeds: int | None  # None for `no_icl`
+    seeds: int | None  # those that have the metric; None for `no_icl`
     seeds_expected: int | None
     n: int  # evaluated examples per seed
-    complete: bool  # every expected seed of every candidate is there
+    complete: bool  # every expected seed of every candidate is there, and each of this one's has the metric
 
     @property
     def column(self) -> Column:

@@ -15,10 +15,12 @@ from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
 from ia2_eval.leaderboard.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.groups import Group
 from ia2_eval.leaderboard.learning_rate import accuracy_metric
-from ia2_eval.leaderboard.reliability_plot import Reliability, pool, reliability_figure
+from ia2_eval.leaderboard.reliability import CONFIDENCES, Reliability, pool, reported_confidence
+from ia2_eval.leaderboard.reliability_plot import reliability_figure
 from ia2_eval.leaderboard.style import RC_PARAMS, Column, MethodStyle, column_styles
 from ia2_eval.leaderboard.summary import describe_intervals
 from ia2_eval.leaderboard.table import Section, eval_title, places, sections
+from ia2_eval.scoring.calibration import BINS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,19 +46,20 @@ def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], 
     for section in sections(groups):
         folder = directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section)))
         reliability = _draw_reliability(run_directory, folder, section, section.groups(groups), styles)
-        paths += [*_draw_accuracy(folder, section, section.rows(rows), styles), *reliability.paths]
+        published = any(group.published for group in section.groups(groups))
+        paths += [*_draw_accuracy(folder, section, section.rows(rows), published, styles), *reliability.paths]
         faults += reliability.faults
     return Drawn(tuple(paths), tuple(dict.fromkeys(faults)))  # an untrained method may stand in several sections
 
 
 def _draw_accuracy(
-    folder: Path, section: Section, rows: Sequence[Row], styles: Mapping[Column, MethodStyle]
+    folder: Path, section: Section, rows: Sequence[Row], published: bool, styles: Mapping[Column, MethodStyle]
 ) -> list[Path]:
     headline = [
         row
         for row in rows
         if row.selection in section.headline
-        and row.metric == accuracy_metric(section.protocol, get_benchmark(row.eval).single_token)
+        and row.metric == accuracy_metric(section.protocol, get_benchmark(row.eval).single_token, published)
     ]
     paths = []
     for name, ood in (("accuracy_vs_n", False), ("accuracy_vs_n_ood", True)):
@@ -64,7 +67,9 @@ def _draw_accuracy(
         if shown:
             intervals = describe_intervals(row.interval for row in shown)
             what = "mean and 95 % interval " + ",\n".join(intervals) if intervals else "mean"
-            paths += write_figure(partial(accuracy_figure, shown, styles, f"{section.title}\n{what}"), folder / name)
+            of_vocabulary = sorted({row.metric for row in shown} - {"acc"})  # `acc` needs no explanation
+            lines = [section.title, what, *(f"accuracy of single tokens: {metric}" for metric in of_vocabulary)]
+            paths += write_figure(partial(accuracy_figure, shown, styles, "\n".join(lines)), folder / name)
     return paths
 
 
@@ -76,7 +81,7 @@ def _draw_reliability(
     styles: Mapping[Column, MethodStyle],
 ) -> Drawn:
     sizes: dict[tuple[str, str], list[int | None]] = {}
-    for place in places(groups, single_token=True):
+    for place in (*places(groups, single_token=True), *places(groups, single_token=False)):
         sizes.setdefault((place.source, place.eval), []).append(place.n)
     paths: list[Path] = []
     faults: list[str] = []
@@ -89,10 +94,12 @@ def _draw_reliability(
             faults += sample_faults
             if reliability is not None:
                 diagrams |= {(size, group.column): reliability for size in training_sizes(groups, group)}
-        if diagrams:
+        if any(diagram.bins for diagram in diagrams.values()):
             to = "" if benchmark == source else f" → {eval_title(source, benchmark)}"
             title = f"{eval_title(source, source)}{to} · {section.title}"
-            draw = partial(reliability_figure, diagrams, at, columns, title)
+            width = "equal-width" if section.protocol == "strict" else "equal-mass"
+            confidence = f"{CONFIDENCES[reported_confidence(of_source[0], benchmark)]}, {BINS} {width} bins"
+            draw = partial(reliability_figure, diagrams, at, columns, title, confidence)
             paths += write_figure(draw, folder / f"reliability_{source}_to_{benchmark}")
     return Drawn(tuple(paths), tuple(faults))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import PurePath
 from typing import NamedTuple
@@ -50,6 +50,9 @@ class Group:
     expected: tuple[tuple[Candidate, int | None], ...]  # candidate and seed of each cell that should be there
     records: tuple[Record, ...]  # finished ones
     failed: int  # cells whose record is that of a failure
+    published: bool = False
+    """Whether single-token answers are reported by the published quantities, `PUBLISHED`. They are under `paper`, where
+    every result of this base carries them: no table compares one accuracy with another."""
 
     @property
     def trained(self) -> bool:
@@ -79,6 +82,9 @@ class Group:
     def seeds_expected(self, candidate: Candidate) -> int:
         return sum(expected == candidate for expected, _ in self.expected)
 
+
+PUBLISHED = ("acc_published", "ece_published")
+"""Accuracy and calibration error as published; only models that answer more than a number give them."""
 
 GROUP_FIELDS = ("base", "adapter", "protocol", "source", "n", "method", "variant")
 EVALUATION_SETTING = ("version", "limit", "data", "evals")
@@ -140,7 +146,7 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
                 failed=sum(record.status == "failed" for record in found),
             )
         )
-    return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more))
+    return Grouped(tuple(sorted(_published(groups), key=_table_order)), (*notes, *more))
 
 
 def evaluation_on(record: Record, benchmark: str) -> Evaluation | None:
@@ -175,6 +181,20 @@ def _one_base_per_fingerprint(cells: Mapping[str, Cell]) -> dict[str, Cell]:
         return bases.setdefault((base.dtype, base.fingerprint) if base.fingerprint else base, base)
 
     return {key: cell.model_copy(update={"base": same(cell.base)}) for key, cell in cells.items()}
+
+
+def _published(groups: Iterable[Group]) -> Iterator[Group]:
+    """The groups with `published` set, alike for all of a base: ICL stands in the tables of all its adapters."""
+    groups = [*groups]
+    carried: dict[str, list[bool]] = defaultdict(list)
+    for group in groups:
+        for record in group.records if group.protocol == "paper" else ():
+            for evaluation in record.evaluations:
+                if get_benchmark(evaluation.eval).single_token:
+                    carried[group.base].append(evaluation.metrics.keys() >= {*PUBLISHED})
+    for group in groups:
+        of_base = carried[group.base] if group.protocol == "paper" else []
+        yield replace(group, published=bool(of_base) and all(of_base))
 
 
 def _fields(cell: Cell, names: tuple[str, ...]) -> tuple[Hashable, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record, parse_record
+from ia2_eval.scoring.samples import GenerationSample, LabelSample
 
 PLAN = "plan.json"
 FAULTS_SHOWN = 3  # of one file
@@ -20,13 +21,6 @@ class Run(NamedTuple):
     records: tuple[Record, ...]
     plan: dict[str, Cell] | None  # planned cells by key, oldest first; None where the run has no plan, or a faulty one
     faults: tuple[str, ...]
-
-
-class Sample(BaseModel):
-    """The part of a per-example row that a reliability diagram needs."""
-
-    confidence: float = Field(ge=0, le=1)
-    correct: bool
 
 
 class _Header(BaseModel):
@@ -60,8 +54,8 @@ def read_run(run_directory: Path) -> Run:
     return Run(tuple(records), plan, tuple(faults))
 
 
-def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[Sample, ...]:
-    """Per-example rows of one evaluation.
+def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[LabelSample | GenerationSample, ...]:
+    """Per-example rows of one evaluation; of the one kind or the other, as its benchmark's answers are.
 
     Raises:
         UserError: the file is absent, has a row that is not valid (the line is named), or not one row per example.
@@ -73,10 +67,11 @@ def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[Sample, .
         raise UserError(f"{evaluation.samples}: cannot be read ({error})") from error
     if len(lines) != evaluation.n:
         raise UserError(f"{evaluation.samples}: {len(lines)} rows, but its record counts {evaluation.n} examples")
-    samples = []
+    kind = LabelSample if get_benchmark(evaluation.eval).single_token else GenerationSample
+    samples: list[LabelSample | GenerationSample] = []
     for number, line in enumerate(lines, start=1):
         try:
-            samples.append(Sample.model_validate_json(line))
+            samples.append(kind.model_validate_json(line))
         except ValidationError as error:
             raise UserError(f"{evaluation.samples}, line {number}: {_one_line(error)}") from error
     return tuple(samples)

@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from math import ceil
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
+from math import ceil, fsum
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from ia2_eval.errors import UserError
-from ia2_eval.leaderboard.groups import Group, evaluation_on
-from ia2_eval.leaderboard.learning_rate import chosen_candidates, headline_selection
-from ia2_eval.leaderboard.read import Sample, read_samples
+from ia2_eval.leaderboard.reliability import Reliability
 from ia2_eval.leaderboard.style import Column, MethodStyle
-from ia2_eval.scoring.calibration import Bin, expected_calibration_error, reliability_bins
+from ia2_eval.scoring.calibration import Bin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS_PER_LINE = 5
 LETTERS = 30  # of 10 points, beside one another in the width of a panel
-EXPLAINED = (
-    "confidence (label-normalised)",
-    "hatched: gap between accuracy and mean confidence; ECE of the samples of all seeds together",
-)
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Samples of one group on one benchmark, pooled over the seeds at the reported learning rate."""
-
-    bins: tuple[Bin, ...]
-    ece: float  # of the pooled samples, so not the mean over seeds that the table shows
-    seeds: int
-
-    @property
-    def n(self) -> int:
-        return sum(bin_.count for bin_ in self.bins)
-
-
-def pool(run_directory: Path, group: Group, benchmark: str) -> tuple[Reliability | None, list[str]]:
-    """Reliability of a group at its headline learning rate, and faults of the sample files that cannot be used.
-
-    None where there is no sample.
-    """
-    chosen = chosen_candidates(group, benchmark)
-    selection = headline_selection(group.protocol, group.trained)
-    samples: list[Sample] = []
-    faults, seeds = [], 0
-    for record in group.at(chosen[selection]) if selection in chosen else ():
-        evaluation = evaluation_on(record, benchmark)
-        if evaluation is None:
-            continue
-        try:
-            samples += read_samples(run_directory, evaluation)
-            seeds += 1
-        except UserError as error:
-            faults.append(str(error))
-    if not samples:
-        return None, faults
-    confidence, correct = zip(*((sample.confidence, sample.correct) for sample in samples), strict=True)
-    bins = tuple(reliability_bins(confidence, correct))
-    return Reliability(bins, expected_calibration_error(confidence, correct), seeds), faults
+NARROW = 0.03  # width of a bar up to which its top is marked by a point
+EXPLAINED = "hatched: gap between accuracy and mean confidence; ECE of the samples of all seeds together"
 
 
 def reliability_figure(
@@ -71,6 +26,7 @@ def reliability_figure(
     sizes: Sequence[int | None],
     styles: Mapping[Column, MethodStyle],
     title: str,
+    confidence: str,
 ) -> Figure:
     """Panels of each N, one per method, at most `PANELS_PER_LINE` in a line; below each the number of samples per bin.
 
@@ -79,6 +35,7 @@ def reliability_figure(
         sizes: the N, from top to bottom.
         styles: of the columns.
         title: of the figure.
+        confidence: what the horizontal axis is.
     """
     from matplotlib.figure import Figure
 
@@ -101,7 +58,7 @@ def reliability_figure(
         for diagram, histogram in band[:, 0].reshape(-1, 2):
             diagram.set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")
             histogram.set_ylabel("samples")
-    figure.supxlabel("\n".join(fill(text, LETTERS * columns) for text in EXPLAINED), fontsize=10)
+    figure.supxlabel("\n".join(fill(text, LETTERS * columns) for text in (confidence, EXPLAINED)), fontsize=10)
     figure.suptitle(fill(title, LETTERS * columns), fontsize=10)
     return figure
 
@@ -117,15 +74,36 @@ def _draw_panel(diagram: Any, histogram: Any, method: str, colour: str, reliabil
         diagram.set_title(f"{method}\nmissing")
         histogram.set_yticks(())
         return
-    for bin_ in reliability.bins:
-        if bin_.accuracy is None or bin_.confidence is None:  # empty
-            continue
-        gap = bin_.confidence - bin_.accuracy
-        bar = {"x": bin_.lower, "width": bin_.upper - bin_.lower, "align": "edge", "linewidth": 0.5}
-        diagram.bar(**bar, height=bin_.accuracy, color=colour, alpha=0.8, edgecolor="white")
-        diagram.bar(**bar, height=gap, bottom=bin_.accuracy, facecolor="none", edgecolor="#555555", hatch="////")
-        histogram.bar(**bar, height=bin_.count, color="#999999", edgecolor="white")
-    most = max(bin_.count for bin_ in reliability.bins)
-    histogram.set(ylim=(0, most), yticks=(0, most))
     pooled = f" ({reliability.seeds} seeds)" if reliability.seeds > 1 else ""
-    diagram.set_title(f"{method}\nECE {reliability.ece:.2f} · n {reliability.n}{pooled}")
+    if reliability.n == reliability.samples:
+        diagram.set_title(f"{method}\nECE {reliability.ece:.2f} · n {reliability.n}{pooled}")
+    else:
+        ece = "no ECE" if reliability.ece is None else f"ECE {reliability.ece:.2f}"
+        diagram.set_title(f"{method}\n{ece}\nn {reliability.n} of {reliability.samples}{pooled}")
+    bars = [*_bars(reliability.bins)]
+    for left, right, count, confidence, accuracy in bars:
+        narrow = right - left < NARROW
+        bar = {"x": left, "width": right - left, "align": "edge", "linewidth": 0.8 if narrow else 0.5}
+        diagram.bar(**bar, height=accuracy, color=colour, alpha=0.8, edgecolor=colour if narrow else "white")
+        gap = {"height": confidence - accuracy, "bottom": accuracy}
+        diagram.bar(**bar, **gap, facecolor="none", edgecolor="#555555", hatch=None if narrow else "////")
+        histogram.bar(**bar, height=count, color="#999999", edgecolor="#999999" if narrow else "white")
+        if narrow:
+            diagram.plot(
+                confidence, accuracy, "o", color=colour, markersize=3.5, markeredgecolor="black", clip_on=False
+            )
+    most = max((count for _, _, count, *_ in bars), default=1)
+    histogram.set(ylim=(0, most), yticks=(0, most) if bars else ())
+
+
+def _bars(bins: Iterable[Bin]) -> Iterator[tuple[float, float, int, float, float]]:
+    """Left, right, count, mean confidence and accuracy of the bars. An empty bin has none.
+
+    Equal-mass bins of one and the same confidence are one bar: which of them an example is in was chance.
+    """
+    for (left, right), alike in groupby((bin_ for bin_ in bins if bin_.count), lambda bin_: (bin_.lower, bin_.upper)):
+        members = [*alike]
+        count = sum(bin_.count for bin_ in members)
+        correct = fsum(bin_.count * (bin_.accuracy or 0.0) for bin_ in members)
+        confidence = fsum(bin_.count * (bin_.confidence or 0.0) for bin_ in members)
+        yield left, right, count, confidence / count, correct / count

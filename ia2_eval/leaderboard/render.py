@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ia2_eval.leaderboard.board import Leaderboard
-from ia2_eval.leaderboard.table import KEYS, Pair, Table
+from ia2_eval.leaderboard.table import KEYS, Stack, Table
 
 UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
 
@@ -80,10 +80,13 @@ def _width(drawn: RichTable) -> int:
 
 
 def _rich_table(table: Table, methods: Sequence[int], stacked: bool) -> RichTable:
-    """Some of the methods; the two values of a pair side by side, or one above the other. No line is broken in it."""
+    """Some of the methods; the values of a stack side by side, or one above the other. No line is broken in it."""
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    below = "\n" * (len(table.metrics) - 2) if stacked else ""  # where metrics have more lines than keys
     for name in _line(KEYS, stacked):
-        drawn.add_column(Text(name), justify="left" if "source" in name or "eval" in name else "right", no_wrap=True)
+        drawn.add_column(
+            Text(name + below), justify="left" if "source" in name or "eval" in name else "right", no_wrap=True
+        )
     for i in methods:
         figures = [_line([row[len(KEYS) + i]], stacked) for row in table.rows]
         for j, metrics in enumerate(_line([table.metrics], stacked)):
@@ -101,8 +104,8 @@ def _folded(name: str, width: int) -> str:
     return textwrap.fill(name, max(width, *map(len, name.split())), break_on_hyphens=False)
 
 
-def _line(pairs: Iterable[Pair], stacked: bool) -> list[str]:
-    return ["\n".join(pair) for pair in pairs] if stacked else [value for pair in pairs for value in pair]
+def _line(stacks: Iterable[Stack], stacked: bool) -> list[str]:
+    return ["\n".join(stack) for stack in stacks] if stacked else [value for stack in stacks for value in stack]
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

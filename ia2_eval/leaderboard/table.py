@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.leaderboard.aggregate import Row, training_sizes
+from ia2_eval.leaderboard.caption import caption
 from ia2_eval.leaderboard.groups import Group
 from ia2_eval.leaderboard.learning_rate import Selection, accuracy_metric, calibration_metric, headline_selection
 from ia2_eval.leaderboard.style import Column, MethodStyle, column_styles
-from ia2_eval.leaderboard.summary import describe_intervals
 from ia2_eval.protocol import Protocol
 
 MISSING = "missing"
+ABSENT = "–"
+"""Of a metric that a finished cell does not have."""
 
 
 class Section(NamedTuple):
@@ -56,19 +58,19 @@ class Place(NamedTuple):
     eval: str
 
 
-Pair = tuple[str, str]
-"""Two values that stand side by side, or one above the other where there is little room."""
+Stack = tuple[str, ...]
+"""Values that stand side by side, or one above the other where there is little room."""
 
-KEYS: tuple[Pair, ...] = (("N", "n"), ("source", "eval"))
-"""What the first pairs of a row are. n: number of evaluated examples."""
+KEYS: tuple[Stack, ...] = (("N", "n"), ("source", "eval"))
+"""What the first stacks of a row are. n: number of evaluated examples."""
 
 
 @dataclass(frozen=True)
 class Table:
     title: str
     methods: tuple[str, ...]  # with their variants
-    metrics: Pair  # of each method
-    rows: tuple[tuple[Pair, ...], ...]  # the pairs of KEYS, then one per method
+    metrics: Stack  # of each method
+    rows: tuple[tuple[Stack, ...], ...]  # the stacks of KEYS, then one per method
     caption: tuple[str, ...]  # one remark each
 
 
@@ -107,15 +109,16 @@ def tables(groups: Sequence[Group], rows: Sequence[Row]) -> list[Table]:
     found = []
     for section in sections(groups):
         section_groups, section_rows = section.groups(groups), section.rows(rows)
+        published = any(group.published for group in section_groups)
         for single_token in (True, False):
             at = places(section_groups, single_token)
             if not at:
                 continue
             styles = column_styles(group.column for group in section_groups)
-            found.append(_table(section, at, styles, section_rows, single_token, oracle=False))
+            found.append(_table(section, at, styles, section_rows, single_token, published, oracle=False))
             trained = column_styles(group.column for group in section_groups if group.trained)
             if section.protocol == "strict" and trained:
-                found.append(_table(section, at, trained, section_rows, single_token, oracle=True))
+                found.append(_table(section, at, trained, section_rows, single_token, published, oracle=True))
     return found
 
 
@@ -125,94 +128,73 @@ def _table(
     columns: Mapping[Column, MethodStyle],
     rows: Sequence[Row],
     single_token: bool,
+    published: bool,
     oracle: bool,
 ) -> Table:
     wanted: tuple[Selection, ...] = ("oracle",) if oracle else section.headline
     shown = {
-        (Place(row.N, row.source, row.eval), row.column, row.metric): row for row in rows if row.selection in wanted
+        (Place(row.N, row.source, row.eval), row.column, row.metric): row
+        for row in rows
+        if row.selection in wanted and row.column in columns
     }
-    accuracy = accuracy_metric(section.protocol, single_token)
-    second = calibration_metric(section.protocol) if single_token else "unparsed"
-    in_table = [
-        row
-        for (place, column, metric), row in shown.items()
-        if place in at and column in columns and metric == accuracy
-    ]
+    there = {metric for place, _, metric in shown if place in at}
+    accuracy = accuracy_metric(section.protocol, single_token, published)
+    calibration = calibration_metric(section.protocol, single_token, published)
+    metrics = {"acc": accuracy}
+    if single_token or calibration in there:
+        metrics["ECE"] = calibration
+    if not single_token:
+        metrics["unparsed"] = "unparsed"
+
+    def stack(place: Place, column: Column) -> Stack:
+        head = shown.get((place, column, accuracy))
+        if head is None:
+            return (MISSING,) * len(metrics)
+        return tuple(_value(shown.get((place, column, metric)), head) for metric in metrics.values())
+
+    in_table = [row for (place, _, metric), row in shown.items() if place in at and metric in metrics.values()]
     examples = {Place(row.N, row.source, row.eval): str(row.n) for row in in_table}
+    stacks = {place: tuple(stack(place, column) for column in columns) for place in at}
     return Table(
         title=section.title + (" · ORACLE learning rates" if oracle else ""),
         methods=tuple(style.title for style in columns.values()),
-        metrics=("acc", "ECE" if single_token else "unparsed"),
+        metrics=tuple(metrics),
         rows=tuple(
             (
                 ("–" if place.n is None else str(place.n), examples.get(place, MISSING)),
                 (get_benchmark(place.source).title, eval_title(place.source, place.eval)),
-                *(
-                    (
-                        _accuracy(shown.get((place, column, accuracy))),
-                        _second(shown.get((place, column, second)), per_cent=not single_token),
-                    )
-                    for column in columns
-                ),
+                *stacks[place],
             )
             for place in at
         ),
-        caption=tuple(_caption(section.protocol, single_token, "oracle" in wanted, in_table)),
+        caption=tuple(
+            caption(
+                section.protocol,
+                metrics,
+                in_table,
+                oracle="oracle" in wanted,
+                mixed=accuracy == "acc_full_vocab" and "acc_published" in there,
+                absent=any(ABSENT in values for of_place in stacks.values() for values in of_place),
+            )
+        ),
     )
 
 
-def _accuracy(row: Row | None) -> str:
-    """`78.7 (13.7)` per cent, then `3/5` where seeds are missing, `†` where only another learning rate lacks some."""
+def _value(row: Row | None, accuracy: Row) -> str:
+    """`78.7 (13.7)`, then `3/5` where seeds are missing, `†` where only another learning rate lacks some.
+
+    Accuracies and shares are per cent. What is missing is told once, with the accuracy, unless the metric lacks more.
+    """
     if row is None:
-        return MISSING
-    text = _per_cent(row)
+        return ABSENT
+    scale, form = (1, ".2f") if row.metric.startswith("ece") else (100, ".1f")
+    text = f"{scale * row.mean:{form}} ({_or_dash(None if row.std is None else scale * row.std, form)})"
+    if row is not accuracy and row.seeds == accuracy.seeds:
+        return text
     if row.seeds != row.seeds_expected:
         return f"{text} {row.seeds}/{row.seeds_expected}"
     return text if row.complete else f"{text} †"
 
 
-def _second(row: Row | None, per_cent: bool) -> str:
-    if row is None:
-        return MISSING
-    return _per_cent(row) if per_cent else f"{row.mean:.2f} ({_or_dash(row.std, '.2f')})"
-
-
-def _per_cent(row: Row) -> str:
-    return f"{100 * row.mean:.1f} ({_or_dash(None if row.std is None else 100 * row.std, '.1f')})"
-
-
 def _or_dash(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
-
-
-def _caption(protocol: Protocol, single_token: bool, oracle: bool, rows: Sequence[Row]) -> Iterable[str]:
-    if not rows:
-        yield "No cell has finished yet."
-        return
-    seeds = sorted({row.seeds_expected for row in rows if row.seeds_expected is not None})
-    spread = "sample" if protocol == "strict" else "population"
-    over = f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds" if seeds else "one evaluation"
-    yield f"Mean over {over} ({spread} std); n: evaluated examples. acc in per cent" + (
-        "." if single_token else "; unparsed: share of answers without a readable result, per cent."
-    )
-    if single_token and protocol == "strict":
-        yield "acc: best label is the right one. ECE: 15 equal-width bins of label-normalised confidence."
-    elif single_token:
-        yield "acc: best token of the vocabulary is the label. ECE: 15 equal-mass bins of label-normalised confidence."
-    if any(row.learning_rate is not None for row in rows):
-        weights = " and weight of IA2 + SFT" if protocol == "paper" and any(row.sft_weight for row in rows) else ""
-        yield (
-            f"Learning rate{weights}: highest accuracy on the very set that is reported (an oracle, so optimistic)."
-            if oracle
-            else "Learning rate: lowest dev loss, once per source, also for other evaluation sets."
-        )
-    if intervals := describe_intervals(row.interval for row in rows):
-        yield f"95 % intervals (in leaderboard.csv and the plots): {'; '.join(intervals)}."
-    if any(row.ood for row in rows):
-        yield "*: out of distribution; demonstrations and training examples come from the source."
-    if any(row.seeds != row.seeds_expected for row in rows):
-        yield "3/5: seeds that are there / seeds expected."
-    if any(row.seeds == row.seeds_expected and not row.complete for row in rows):
-        yield "†: another learning rate lacks seeds and was not a candidate."
-    if any(row.std is None for row in rows):
-        yield "(–): one seed has no std."

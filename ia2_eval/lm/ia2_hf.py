@@ -1,61 +1,270 @@
-"""lm-eval's Hugging Face model around a model that is already in memory."""
+"""`ia2-hf`: lm-eval's Hugging Face model, exact and fast where requests share their demonstrations."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from ia2_training.virtual_tokens import virtual_token_count, with_virtual_tokens
+from ia2_training.virtual_tokens import virtual_token_count
+from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
-from torch import Tensor
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from lm_eval.models.utils_hf import clear_torch_cache
+from tqdm import tqdm
+
+from ia2_eval.errors import UserError
+from ia2_eval.lm.generation import Decoding, Generated, generate
+from ia2_eval.lm.reading import Reading, can_share_prefix
+from ia2_eval.lm.shared_beginning import SharedBeginning, common_length
+from ia2_eval.lm.shared_prefix import SharedPrefix
+from ia2_eval.scoring.answers import scored_end
+from ia2_eval.scoring.model_answers import TOP, GeneratedText, LogLikelihood, NextToken
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+T = TypeVar("T")
+Pair = tuple[tuple[str, str] | None, list[int], list[int]]
+"""A request for a log-likelihood (None for one of lm-eval's own), and the tokens of context and continuation."""
+
+WORTH_SHARING = 0.25
+"""Share of all tokens that a common prefix must save."""
 
 
+@register_model("ia2-hf")
 class IA2HF(HFLM):  # type: ignore[misc]
-    """`HFLM` over a loaded base model, with or without an adapter, without a progress bar of its own.
+    """`HFLM` with the same answers in less time, which carry more than a number.
+
+    The tokens that all requests of a task begin with go through the model once (`SharedPrefix`). Only the logits that
+    are asked for are computed, and their softmax is taken in float32. A log-likelihood carries what the model would
+    have said itself (`LogLikelihood`), a text its tokens' log-likelihoods (`GeneratedText`). Texts of this package's
+    tasks end where their score is decided.
 
     Where `HFLM` cuts a prompt that is too long for the model, this refuses it: without its first demonstrations it is
-    another prompt. Where it decodes a batch behind virtual tokens, a text does not depend on its neighbours' lengths.
+    another prompt. What a model's files prescribe for sampling is not followed: only what a request asks for is.
     """
 
-    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        for context, label in dict.fromkeys(request.args for request in requests):
-            self._require_room(context + label, 0)
-        answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-        return answers
+    def __init__(self, *arguments: Any, softmax_dtype: str | torch.dtype | None = "float32", **settings: Any) -> None:
+        """
+        Args:
+            arguments: those of `HFLM`.
+            softmax_dtype: None for the model's own.
+            settings: of `HFLM`.
 
-    def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
-        for request in requests:
-            context, settings = request.args
-            self._require_room(context, settings["max_gen_toks"])
-        texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
-        return texts
+        Raises:
+            UserError: the model is no causal language model.
+        """
+        super().__init__(*arguments, softmax_dtype=softmax_dtype, **settings)
+        if self.backend != "causal":
+            raise UserError(f"ia2-hf runs causal language models, and this is a {self.backend} model: use --model hf.")
+        self._beginning: SharedBeginning | None = None
+        self._shares: bool | None = None  # tried when it is first of use
 
-    def _model_generate(
-        self, context: Tensor, max_length: int, stop: list[str], *, attention_mask: Tensor, **settings: Any
-    ) -> Tensor:
-        """Token ids [B, T and those generated] of left-padded contexts [B, T]."""
-        count = virtual_token_count(self.model)
-        if not count:
-            plain: Tensor = super()._model_generate(
-                context, max_length, stop, attention_mask=attention_mask, **settings
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, left_truncate_len: int | None = None, **settings: Any
+    ) -> list[int]:
+        beginning = self._beginning
+        if beginning is not None and add_special_tokens is None and string.startswith(beginning.text):
+            end = super().tok_encode(string[len(beginning.text) :], add_special_tokens=False)
+            return [*beginning.token_ids, *end][-(left_truncate_len or 0) :]
+        ids: list[int] = super().tok_encode(string, add_special_tokens, left_truncate_len, **settings)
+        return ids
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        answer = super().loglikelihood
+        return self._by_group(requests, _task_name, lambda part, _: answer(part, disable_tqdm))
+
+    def _by_group(
+        self,
+        requests: list[Instance],
+        key: Callable[[Instance], Hashable],
+        answer: Callable[[list[Instance], Any], list[T]],
+    ) -> list[T]:
+        """Answers in the order of the requests, those of one key together, whose contexts may begin alike."""
+        groups: dict[Hashable, list[int]] = {}
+        for place, request in enumerate(requests):
+            groups.setdefault(key(request), []).append(place)
+        answers: dict[int, T] = {}
+        for group, places in groups.items():
+            part = [requests[place] for place in places]
+            self._beginning = None
+            self._beginning = SharedBeginning.of(
+                [request.args[0] for request in part],
+                self.tokenizer,
+                self.tok_encode,
+                lambda text: self.tok_encode(text, add_special_tokens=False),
             )
-            return plain
-        inputs = with_virtual_tokens(self.model, context, attention_mask)
-        names = ("inputs_embeds", "past_key_values", "attention_mask")  # positions are counted over the mask
-        given = {name: inputs[name] for name in names if name in inputs}
-        # Where `generate` has embeddings or a cache, token ids only tell it how many there are.
-        columns = torch.nn.functional.pad(context, (count, 0))  # [B, v + T]
-        with self.model.disable_adapter():
-            generated: Tensor = super()._model_generate(columns, max_length + count, stop, **given, **settings)
-        return generated[:, count:]
+            try:
+                answers |= zip(places, answer(part, group), strict=True)
+            finally:
+                self._beginning = None
+        return [answers[place] for place in range(len(requests))]
 
-    def _require_room(self, text: str, new_tokens: int) -> None:
+    def _loglikelihood_tokens(
+        self, requests: Sequence[Pair], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        rows: dict[tuple[int, ...], list[int]] = {}  # the last token is only predicted
+        for place, (_, context, continuation) in enumerate(requests):
+            rows.setdefault((*context, *continuation)[:-1], []).append(place)
+        for row in rows:
+            self._require_room(row, 0)
+        prefix_ids = self._common_prefix(list(rows), min((len(context) for _, context, _ in requests), default=0))
+        prefix = self._read_prefix(prefix_ids)
+        answers: dict[int, LogLikelihood] = {}
+        with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Log-likelihoods") as bar:
+
+            def read(batch: Sequence[tuple[int, ...]]) -> None:
+                lasts = [max(len(requests[place][2]) for place in rows[row]) for row in batch]
+                reading = Reading(self.model, [row[len(prefix_ids) :] for row in batch], prefix)
+                with self._autocast():
+                    logits = reading.first(max(lasts))  # [B, most, V]
+                for row, last, its_logits in zip(batch, lasts, logits, strict=True):
+                    log_probabilities = its_logits[-last:].log_softmax(-1, dtype=self.softmax_dtype)  # [last, V]
+                    for place in rows[row]:
+                        request, _, continuation = requests[place]
+                        answers[place] = self._answer(log_probabilities[-len(continuation) :], continuation)
+                        if request is not None:
+                            self.cache_hook.add_partial("loglikelihood", request, answers[place])
+                        bar.update()
+
+            self._in_batches(sorted(rows, key=len, reverse=True), read, override_bs)
+        return [answers[place] for place in range(len(requests))]
+
+    def _answer(self, log_probabilities: torch.Tensor, continuation: list[int]) -> LogLikelihood:
+        """From the distributions [tokens, V] at the places of a continuation."""
+        ids = torch.tensor(continuation, device=log_probabilities.device)
+        log_likelihood = log_probabilities.gather(1, ids[:, None]).sum()
+        greedy = log_probabilities.argmax(-1)
+        text = self.tok_decode([int(greedy[0])], skip_special_tokens=False)
+        top = log_probabilities[0].topk(min(TOP, log_probabilities.shape[-1])).values
+        return LogLikelihood((float(log_likelihood), torch.equal(greedy, ids)), NextToken(text, tuple(top.tolist())))
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Texts") as bar:
+            return self._by_group(requests, _generation_group, lambda part, key: self._generate(part, key[-1], bar))
+
+    def _generate(self, requests: list[Instance], end: Callable[[str], int | None] | None, bar: tqdm) -> list[str]:
+        """Texts for requests with the same settings, which end where `end` says if not before."""
+        settings: dict[str, Any] = normalize_gen_kwargs(requests[0].args[1], self.max_gen_toks)
+        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+        until, most = handle_stop_sequences(settings.pop("until"), eos), settings.pop("max_gen_toks")
+        decoding = Decoding.of(settings)
+        if decoding is None:
+            if virtual_token_count(self.model):
+                raise UserError(f"behind virtual tokens, text cannot be generated with the settings {settings}")
+            texts: list[str] = super().generate_until(requests, disable_tqdm=True)
+            bar.update(len(requests))
+            return texts
+        rows = [tuple(self.tok_encode(request.args[0])) for request in requests]
+        for row in rows:
+            self._require_room(row, most)
+        prefix_ids = self._common_prefix(rows, min(map(len, rows)))
+        prefix = self._read_prefix(prefix_ids)
+        stop_ids = self._stop_ids()
+
+        def finished(ids: Sequence[int]) -> bool:
+            if ids[-1] in stop_ids:
+                return True
+            text = self.tok_decode(ids)
+            return any(stop in text for stop in until) or (end is not None and end(text) is not None)
+
+        answers: dict[int, str] = {}
+
+        def answer(batch: Sequence[int]) -> None:
+            ends = [rows[place][len(prefix_ids) :] for place in batch]
+            with self._autocast():
+                generated = generate(self.model, ends, finished, most, decoding, prefix, prefix_ids)
+            for place, row in zip(batch, generated, strict=True):
+                answers[place] = self._text(row, until, end)
+                self.cache_hook.add_partial("generate_until", requests[place].args, answers[place])
+                bar.update()
+
+        self._in_batches(sorted(range(len(rows)), key=lambda place: -len(rows[place])), answer)
+        return [answers[place] for place in range(len(requests))]
+
+    def _text(self, row: Generated, until: list[str], end: Callable[[str], int | None] | None) -> str:
+        ids, likelihoods = row.token_ids, row.log_likelihoods
+        if isinstance(self.think_end_token, int) and self.think_end_token in ids:
+            start = len(ids) - ids[::-1].index(self.think_end_token)
+            ids, likelihoods = ids[start:], likelihoods[start:]
+        text: str = self.tok_decode(ids)
+        ends = [len(self.tok_decode(ids[: count + 1])) for count in range(len(ids))]
+        if isinstance(self.think_end_token, int):
+            text = text.lstrip()
+        thinking = self.think_end_token if isinstance(self.think_end_token, str) else None
+        text = postprocess_generated_text(text, until, thinking)
+        stop = None if end is None else end(text)
+        text = text[:stop]
+        if self.think_end_token is not None:  # offsets of a text whose beginning is gone would be wrong
+            return text
+        return GeneratedText(text, tuple(ends), tuple(likelihoods))
+
+    def _stop_ids(self) -> frozenset[int]:
+        """End tokens of the tokenizer and of the generation configuration; an Instruct model has several."""
+        ids = self.model.generation_config.eos_token_id
+        return frozenset([self.eot_token_id, *([ids] if isinstance(ids, int) else ids or ())])
+
+    def _common_prefix(self, rows: Sequence[tuple[int, ...]], most: int) -> tuple[int, ...]:
+        """What all rows begin with, if sharing it saves enough; shorter than `most`, for something is to be read."""
+        if len(rows) < 2:
+            return ()
+        first, last = min(rows), max(rows)
+        common = first[: min(common_length(first, last), most - 1)]
+        if len(common) * (len(rows) - 1) < WORTH_SHARING * sum(map(len, rows)):
+            return ()
+        return common if self._can_share() else ()
+
+    def _can_share(self) -> bool:
+        if virtual_token_count(self.model):
+            return False
+        if self._shares is None:
+            self._shares = can_share_prefix(self.model)
+        return self._shares
+
+    def _read_prefix(self, prefix_ids: Sequence[int]) -> SharedPrefix | None:
+        with self._autocast():
+            return SharedPrefix.read(self.model, prefix_ids) if prefix_ids else None
+
+    def _in_batches(self, items: Sequence[T], work: Callable[[Sequence[T]], None], size: int | None = None) -> None:
+        """Work on batches; where memory does not suffice, on halves from there on."""
+        size = size or (self.max_batch_size if self.batch_size == "auto" else self.batch_size)
+        start = 0
+        while start < len(items):
+            try:
+                work(items[start : start + size])
+                start += size
+                continue
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+            # Here, where the exception is gone and with it the tensors of its frames.
+            size = (size + 1) // 2
+            clear_torch_cache()
+
+    def _autocast(self) -> torch.autocast:
+        dtype = self.mixed_precision_dtype
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _require_room(self, row: Sequence[int], new_tokens: int) -> None:
         virtual = virtual_token_count(self.model)
-        length = len(self.tok_encode(text))
-        if virtual + length + new_tokens > self.max_length:
+        if virtual + len(row) + new_tokens > self.max_length:
             raise ValueError(
-                f"A prompt of {length} tokens and {new_tokens} tokens to generate"
+                f"A prompt of {len(row)} tokens and {new_tokens} tokens to generate"
                 f"{f', behind {virtual} virtual tokens,' if virtual else ''} do not fit into the model's "
                 f"{self.max_length}: choose a smaller N or a model with a longer context. "
-                f"It begins with {text[:60]!r}."
+                f"It begins with {self.tok_decode(row[:20])!r}."
             )
+
+
+def _task_name(request: Instance) -> str | None:
+    name: str | None = request.task_name
+    return name
+
+
+def _generation_group(request: Instance) -> tuple[Hashable, ...]:
+    """Requests of the same key are generated together: their task, their settings, and where their texts may end."""
+    doc = request.doc if isinstance(request.doc, dict) else {}
+    answer_format, protocol = doc.get("answer_format"), doc.get("protocol")
+    end = scored_end(answer_format, protocol) if answer_format and protocol else None
+    return request.task_name, repr(request.args[1]), end

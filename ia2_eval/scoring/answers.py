@@ -10,6 +10,9 @@ from ia2_eval.protocol import Protocol
 from ia2_eval.scoring import paper_parsers, strict_parsers
 from ia2_eval.scoring.math_equivalence import equivalent
 
+PAPER_STOP = "\n\n"
+"""The published evaluation stops a generation at its first blank line; what was generated beyond it does not count."""
+
 
 @dataclass(frozen=True)
 class AnswerFormat:
@@ -102,3 +105,23 @@ def response_end(answer_format: str | None, protocol: Protocol) -> Callable[[str
     """Where the teacher's response is cut: under `strict` at the end of its first answer; under `paper`, and where the
     answer is a single token, nowhere (None)."""
     return ANSWER_FORMATS[answer_format].end if protocol == "strict" and answer_format else None
+
+
+def scored_end(answer_format: str, protocol: Protocol) -> Callable[[str], int | None]:
+    """Where a generation may stop because nothing after it is scored; the function gives None while it must go on.
+
+    Under `strict` the end of the first answer (`AnswerFormat.end`), under `paper` the first blank line (`PAPER_STOP`).
+    Appending to a text never moves its end.
+    """
+    return ANSWER_FORMATS[answer_format].end if protocol == "strict" else _paper_end
+
+
+def scored_text(text: str, protocol: Protocol) -> str:
+    """The part of a generated text that is parsed: under `paper` what stands before the first blank line; under
+    `strict` all of it, for its parsers take the first answer whatever follows."""
+    return text.partition(PAPER_STOP)[0] if protocol == "paper" else text
+
+
+def _paper_end(text: str) -> int | None:
+    index = text.find(PAPER_STOP)
+    return None if index < 0 else index

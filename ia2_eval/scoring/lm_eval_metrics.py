@@ -13,14 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ia2_eval.scoring.answers import ANSWER_FORMATS
+from ia2_eval.scoring.answers import PAPER_STOP as PAPER_STOP
 from ia2_eval.scoring.calibration import ece_interval, expected_calibration_error, netcal_ece
 from ia2_eval.scoring.predictions import predict
 
 Pair = tuple[float, int]
 """(confidence, correct) of one document."""
-
-PAPER_STOP = "\n\n"
-"""The published evaluation stops a generation at its first blank line; what was generated beyond it does not count."""
 
 
 def process_multiple_choice(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ia2_eval.experiments.adapter_specs import Full, Ia3, Lora, Prefix, Prompt
+from ia2_eval.experiments.agreement import Agreement
 from ia2_eval.experiments.cell import Base, Cell
 from ia2_eval.experiments.method_options import AlignmentSpec, LowData
 
@@ -56,6 +57,8 @@ OTHER: dict[str, Any] = {
     "protocol": "paper",
     "evals": ("fins", "sst2"),
     "limit": 100,
+    "temperature_scaling": True,
+    "agreement": Agreement(samples=2),
     "data": "e",
 }
 
@@ -81,10 +84,13 @@ def test_every_field_changes_the_key() -> None:
         {"adapter": Prompt()},
         {"adapter": Prefix()},
         {"adapter": Full()},
+        {"agreement": Agreement(samples=3)},
+        {"agreement": Agreement(samples=2, temperature=1.0)},
     ],
 )
 def test_every_part_changes_the_key(part: dict[str, Any]) -> None:
-    assert CELL.model_copy(update=part).key != CELL.key
+    other = CELL.model_copy(update={"agreement": Agreement(samples=2)} if "agreement" in part else {})
+    assert CELL.model_copy(update=part).key not in (CELL.key, other.key)
 
 
 def test_the_same_files_under_another_name_are_the_same_base() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import ADAPTER_TYPES, Lora
+from ia2_eval.experiments.agreement import Agreement
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.method_options import AlignmentSpec
 from ia2_eval.experiments.recipe import load_recipe
@@ -89,6 +90,24 @@ def test_plain_methods_have_the_keys_that_they_always_had() -> None:
     for cell in plain:
         options = (cell.labels, cell.sft_weight, cell.top_k, cell.alignment, cell.low_data, cell.demonstration_orders)
         assert set(options) == {None}
+
+
+def test_options_of_evaluations_concern_benchmarks_of_their_kind() -> None:
+    """The others keep their keys, so that nothing is computed twice for an option that does nothing there."""
+    both = [{"source": "embedded_mood", "n": 4}, {"source": "embedded_arithmetic", "n": 4}]
+    plain = planned(benchmarks=both)
+    scaled = planned(benchmarks=both, temperature_scaling=True)
+    sampled = planned(benchmarks=both, agreement={"samples": 3})
+    assert planned(benchmarks=both, temperature_scaling=False) == plain
+    for cell, with_temperature, with_agreement in zip(plain, scaled, sampled, strict=True):
+        single = cell.source == "embedded_mood"
+        temperature = True if single and cell.method != "no_icl" else None
+        agreement = None if single else Agreement(samples=3)
+        assert with_temperature == cell.model_copy(update={"temperature_scaling": temperature})
+        assert with_agreement == cell.model_copy(update={"agreement": agreement})
+        assert (with_temperature.key == cell.key) == (temperature is None)
+        assert (with_agreement.key == cell.key) == (agreement is None)
+    assert any(cell.method == "no_icl" and cell.agreement for cell in sampled)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 15])

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import ADAPTER_TYPES, Ia3, Lora, Prefix
+from ia2_eval.experiments.agreement import Agreement
 from ia2_eval.experiments.method_entry import MethodEntry
 from ia2_eval.experiments.method_options import AlignmentSpec, LowData
 from ia2_eval.experiments.recipe import Recipe, Source, load_recipe
@@ -138,9 +139,19 @@ def test_an_adapter_by_its_name_alone(tmp_path: Path) -> None:
         assert load(tmp_path, GOOD | {"adapter": kind}).adapter == model()
 
 
+def test_options_of_evaluations(tmp_path: Path) -> None:
+    plain, asked = load(tmp_path, GOOD), {"temperature_scaling": True, "agreement": {"samples": 8}}
+    assert (plain.temperature_scaling, plain.agreement) == (False, None)
+    recipe = load(tmp_path, GOOD | asked)
+    assert (recipe.temperature_scaling, recipe.agreement) == (True, Agreement(samples=8, temperature=0.7))
+    Store(tmp_path / "kept").write_recipe(recipe)
+    assert load_recipe(tmp_path / "kept" / "recipe.yaml") == recipe
+
+
 def test_every_key_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
-    models: list[type[BaseModel]] = [Recipe, Source, MethodEntry, AlignmentSpec, LowData, *ADAPTER_TYPES.values()]
+    models: list[type[BaseModel]] = [Recipe, Source, MethodEntry, AlignmentSpec, LowData, Agreement]
+    models += ADAPTER_TYPES.values()
     keys = {key for model in models for key in model.model_fields} - {"method"}
     assert not [key for key in sorted(keys) if not re.search(rf"`[^`]*\b{key}\b[^`]*`", page)]
     for kind in ADAPTER_TYPES:

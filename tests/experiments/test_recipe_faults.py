@@ -188,6 +188,16 @@ def test_one_form_of_adapters_or_the_other(tmp_path: Path) -> None:
         ({"benchmarks": [{"source": "sst2", "n": 1}]}, "benchmarks.0.n.0: a training set has at least 2 examples"),
         ({"benchmarks": [{"source": "sst2", "n": [4, 0]}]}, "benchmarks.0.n.1: a training set has at least 2 examples"),
         ({"seeds": 0}, "seeds: must be a list, such as [0] (found 0)"),
+        ({"temperature_scaling": 1.5}, "temperature_scaling: must be a valid boolean"),
+        ({"agreement": True}, "agreement: must be a mapping with keys among samples, temperature (found true)"),
+        ({"agreement": {"temperature": 1.0}}, "agreement.samples: is missing"),
+        ({"agreement": {"samples": 1}}, "agreement.samples: must be greater than or equal to 2 (found 1)"),
+        ({"agreement": {"samples": 2, "temperature": 0}}, "agreement.temperature: must be greater than 0 (found 0"),
+        ({"agreement": {"samples": 2, "temperature": float("inf")}}, "agreement.temperature: must be a finite number"),
+        (
+            {"agreement": {"samples": 2, "temprature": 1.0}},
+            "agreement.temprature: unknown key. Did you mean 'temperature'?",
+        ),
     ],
 )
 def test_faults_are_said_in_the_words_of_the_recipe(changes: dict[str, Any], fault: str, tmp_path: Path) -> None:
@@ -242,6 +252,12 @@ def test_what_a_model_does_not_say_is_not_checked(tmp_path: Path) -> None:
             {"benchmarks": [{"source": "embedded_mood", "n": 4, "evals": ["agn"]}]},
             "benchmarks.0.evals: embedded_mood is not evaluated on 'agn'",
         ),
+        ({"agreement": {"samples": 2}}, "agreement: no benchmark of this recipe has answers of several tokens"),
+        (
+            {"temperature_scaling": True, "benchmarks": [{"source": "embedded_arithmetic", "n": 4}]},
+            "temperature_scaling: no benchmark of this recipe has answers of a single token",
+        ),
+        ({"temperature_scaling": True, "methods": ["no_icl"]}, "temperature_scaling: no_icl has no dev set"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_the_plan_is_shown(

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from ia2_eval.experiments.record import Record, StoredTraining, TrainingPhase
 from ia2_eval.experiments.store import Store
+from ia2_eval.frozen import Frozen
 from tests.leaderboard.synthetic_run import make_record
 
 RECORD = make_record("ia2", {"sst2": {"acc": 0.5, "nll": 1.0}})
@@ -107,12 +108,41 @@ def make_failed() -> Record:
     return RECORD.model_copy(update={"status": "failed", "error": "Traceback ..."})
 
 
-def test_samples(tmp_path: Path) -> None:
+class Row(Frozen):
+    text: str
+    value: float | None
+
+
+def test_rows(tmp_path: Path) -> None:
+    """Also texts that hold what some take for the end of a line, and numbers that JSON does not know."""
     store = Store(tmp_path)
-    rows = [{"prediction": "ä\n1", "confidence": None}, {"prediction": "0", "confidence": 0.5}]
+    rows = [Row(text="ä\n1\u2028\x85\r", value=None), Row(text="", value=-math.inf), Row(text="{", value=1 / 3)]
     where = store.write_samples("k", "sst2", rows)
     assert where == "samples/k/sst2.jsonl"
-    assert [json.loads(line) for line in (tmp_path / where).read_text(encoding="utf-8").splitlines()] == rows
+    lines = (tmp_path / where).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["text"] for line in lines] == [row.text for row in rows]
+    assert store.read_rows(where, Row) == rows
+    assert store.write_rows("samples/k/other.jsonl", rows[:1]) == "samples/k/other.jsonl"
+    assert store.read_rows("samples/k/other.jsonl", Row) == rows[:1]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (b'{"text": "b", "val', "Invalid JSON"),
+        (b'{"text": "b", "value": "x"}', "value: Input should be a valid number"),
+        (b'{"text": "b", "value": 1, "more": 1}', "more: Extra inputs"),
+        (b"", "Invalid JSON"),
+        (b'"\xff"', "Invalid JSON"),
+    ],
+)
+def test_a_line_that_is_no_row_is_named(line: bytes, fault: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    where = store.write_samples("k", "sst2", [Row(text="a", value=0)])
+    with (tmp_path / where).open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(ValueError, match=f"^samples/k/sst2.jsonl, line 2: {fault}"):
+        store.read_rows(where, Row)
 
 
 def saving(text: str, fail: bool = False) -> Callable[[Path], None]:

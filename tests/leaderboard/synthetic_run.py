@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import log
 from pathlib import Path
 from typing import Any
 
+from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation, Provenance, Record, Training, TrainingPhase
@@ -81,14 +83,22 @@ def make_record(
 
 
 def write_run(directory: Path, records: Sequence[Record], samples: Sequence[Mapping[str, Any]] | None = None) -> Path:
-    """Writes the records, and for each evaluation the same sample rows (by default `examples` rows, half correct)."""
+    """Writes the records, and for each evaluation the same sample rows.
+
+    By default `examples` rows, half of them correct; of generated texts their confidence is not known then.
+    """
     (directory / "records").mkdir(parents=True, exist_ok=True)
     for record in records:
         (directory / "records" / f"{record.key}.json").write_text(record.model_dump_json(), encoding="utf-8")
         for evaluation in record.evaluations:
             path = directory / evaluation.samples
             path.parent.mkdir(parents=True, exist_ok=True)
-            rows = samples or [sample(0.5 + 0.5 * i / evaluation.n, i % 2 == 0) for i in range(evaluation.n)]
+            rows = samples or [
+                sample(0.5 + 0.5 * i / evaluation.n, i % 2 == 0)
+                if get_benchmark(evaluation.eval).single_token
+                else generation(None, i % 2 == 0)
+                for i in range(evaluation.n)
+            ]
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return directory
 
@@ -101,13 +111,31 @@ def write_plan(directory: Path, records: Sequence[Record]) -> Path:
     return directory
 
 
-def sample(confidence: float, correct: bool) -> dict[str, Any]:
-    """A row of a single-token benchmark's sample file."""
-    return {
+def sample(confidence: float, correct: bool, next_token: tuple[str, Sequence[float]] | None = None) -> dict[str, Any]:
+    """A row of a single-token benchmark's sample file. `next_token`: decoded, and the ten greatest probabilities."""
+    published = (
+        {"next_token": {"text": next_token[0], "top_log_probabilities": [log(p) for p in next_token[1]]}}
+        if next_token
+        else {}
+    )
+    return published | {
         "prompt_sha256": "0" * 64,
         "prediction": "0",
         "confidence": confidence,
         "correct": correct,
+        "correct_full_vocab": correct,
         "log_likelihoods": [-0.1, -2.3],
-        "gold": 0,
+        "gold": "0",
+    }
+
+
+def generation(confidence: float | None, correct: bool) -> dict[str, Any]:
+    """A row of a multi-token benchmark's sample file."""
+    return {
+        "prompt_sha256": "0" * 64,
+        "prediction": "#### 4\n",
+        "confidence": confidence,
+        "correct": correct,
+        "log_likelihoods": [],
+        "gold": "#### 4",
     }

@@ -2,18 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
-from itertools import combinations
 from xml.etree import ElementTree
 
-import pytest
-from synthetic_run import make_record, sample, write_plan, write_run
+from synthetic_run import make_record, write_plan, write_run
 
 from ia2_eval.leaderboard import build
-from ia2_eval.leaderboard.groups import group_records
-from ia2_eval.leaderboard.reliability_plot import Reliability, pool, reliability_figure
-from ia2_eval.leaderboard.style import Column, column_styles
-from ia2_eval.scoring.calibration import reliability_bins
 
 
 def small_run():
@@ -146,54 +139,6 @@ def test_a_faulty_sample_file_is_listed(tmp_path):
     board = build(run)
     assert len(board.faults) == 1
     assert board.faults[0].startswith(records[0].evaluations[0].samples)
-
-
-def test_reliability_pools_the_seeds_of_the_reported_learning_rate(tmp_path):
-    rows = [sample(0.95, True), sample(0.95, False), sample(0.55, True), sample(1.0, True)]
-    records = [
-        make_record(
-            "sft", {"sst2": {"acc": 0.75, "ece": 0.2}}, seed=seed, learning_rate=rate, dev_loss=rate, examples=4
-        )
-        for rate in (1e-3, 3e-3)
-        for seed in (0, 1, 2)
-    ]
-    run = write_run(tmp_path, records, rows)
-    for record in records:  # what the other learning rate left is not looked at
-        if record.cell.learning_rate == 3e-3:
-            (run / record.evaluations[0].samples).unlink()
-    reliability, faults = pool(run, group_records(records).groups[0], "sst2")
-    assert faults == []
-    assert reliability is not None
-    assert (reliability.n, reliability.seeds) == (12, 3)
-    assert [bin_.count for bin_ in reliability.bins if bin_.count] == [3, 9]
-    # one bin of 3 (confidence .55, accuracy 1), one of 9 (confidence (.95 + .95 + 1) / 3, accuracy 2/3)
-    assert reliability.ece == pytest.approx(3 / 12 * 0.45 + 9 / 12 * (2.9 / 3 - 2 / 3))
-
-    figure = reliability_figure({(4, Column("sft")): reliability}, [4], column_styles([Column("sft")]), "title")
-    diagram, histogram = figure.axes
-    assert "n 12 (3 seeds)" in diagram.get_title()
-    assert [bar.get_height() for bar in histogram.patches] == [3, 9]
-    accuracy_bars, gap_bars = diagram.patches[::2], diagram.patches[1::2]
-    assert [bar.get_height() for bar in accuracy_bars] == pytest.approx([1, 2 / 3])
-    assert [bar.get_y() + bar.get_height() for bar in gap_bars] == pytest.approx([0.55, 2.9 / 3])  # up to confidence
-
-
-def test_many_reliability_diagrams_are_wrapped():
-    columns = [Column("icl"), *(Column("sft", f"a variant with a rather long name {i}") for i in range(12))]
-    bins = tuple(reliability_bins([0.95, 0.55], [True, False]))
-    diagrams = {(n, column): Reliability(bins, 0.3, 1) for n in (4, 8) for column in columns}
-    figure = reliability_figure(diagrams, [4, 8], column_styles(columns), "title")
-    figure.draw_without_rendering()
-    panels = [panel for panel in figure.axes if panel.get_title()]
-    methods = [panel.get_title().rsplit("\n", 1)[0].replace("\n", " ") for panel in panels]
-    assert methods == [style.title for style in column_styles(columns).values()] * 2
-    of_line = Counter(round(panel.get_position().y1, 3) for panel in panels)
-    assert [of_line[y] for y in sorted(of_line, reverse=True)] == [5, 5, 3, 5, 5, 3]
-    boxes = [panel.title.get_window_extent() for panel in panels]
-    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
-    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
-    labels = [panel.get_ylabel() for panel in panels if panel.get_ylabel()]
-    assert labels == ["N = 4\naccuracy"] * 3 + ["N = 8\naccuracy"] * 3
 
 
 def test_torch_is_never_imported(tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from synthetic_run import make_record, sample, write_plan, write_run
+from synthetic_run import generation, make_record, sample, write_plan, write_run
 
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.read import read_run, read_samples
@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_used_is_named_and_the_others_are_read(tmp_path, s
 
 
 def test_an_unknown_benchmark_is_a_fault(tmp_path):
-    write_run(tmp_path, [make_record("icl", {"sst22": {"acc": 0.5}}, source="sst22")])
+    write_run(tmp_path, [make_record("icl", {"sst22": {"acc": 0.5}}, source="sst22")], [sample(0.9, True)])
     read = read_run(tmp_path)
     assert read.records == ()
     assert "'sst22'" in read.faults[0]
@@ -93,7 +93,17 @@ def test_samples(tmp_path):
     record = make_record("icl", {"sst2": {"acc": 0.5}}, examples=2)
     write_run(tmp_path, [record], [sample(0.9, True), sample(0.6, False)])
     read = read_samples(tmp_path, record.evaluations[0])
-    assert [(row.confidence, row.correct) for row in read] == [(0.9, True), (0.6, False)]
+    assert [(row.confidence, row.correct, row.next_token) for row in read] == [(0.9, True, None), (0.6, False, None)]
+
+
+def test_samples_are_read_as_the_benchmark_is_answered(tmp_path):
+    record = make_record("icl", {"gsm8k": {"acc": 0.5}}, source="gsm8k", examples=2)
+    write_run(tmp_path, [record], [generation(None, True), generation(0.6, False)])
+    read = read_samples(tmp_path, record.evaluations[0])
+    assert [(row.prediction, row.confidence, row.correct) for row in read] == [
+        ("#### 4\n", None, True),
+        ("#### 4\n", 0.6, False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_samples(tmp_path):
     [
         ([sample(0.9, True)], "1 rows, but its record counts 2"),
         ([sample(0.9, True), sample(1.5, True)], "line 2: confidence"),
-        ([sample(0.9, True), {"correct": True}], "line 2: confidence: Field required"),
+        ([sample(0.9, True), generation(0.9, True)], "line 2: correct_full_vocab: Field required"),
     ],
 )
 def test_faulty_samples_are_refused(tmp_path, rows, fault):

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicCache
 
 from .activations import Output, record_activations
 from .attach import require_no_adapter
 from .batches import left_pad
+from .roomy_cache import RoomyLayer
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -92,7 +93,7 @@ def decode(
             if 2 * len(going) <= len(rows):  # rows that are done run along until half of them are
                 rows = [rows[place] for place in going]
                 kept = torch.tensor(going, device=model.device)
-                cache.keep(kept)
+                cache.batch_select_indices(kept)
                 mask, lengths = mask[kept], lengths[kept]
             mask = torch.nn.functional.pad(mask, (0, 1), value=1)  # [B, T + steps]
             forward(
@@ -116,54 +117,24 @@ def _prefill_groups(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     return groups
 
 
-class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of a layer in tensors with room for what is to come, so that a step copies nothing."""
-
-    def __init__(self, like: DynamicLayer, rows: int, width: int, room: int) -> None:
-        super().__init__()
-        self.dtype, self.device, self.is_initialized = like.keys.dtype, like.keys.device, True
-        self._keys, self._values = (
-            states.new_zeros(rows, states.shape[1], width + room, states.shape[3])
-            for states in (like.keys, like.values)
-        )
-        self._show(width)
-
-    def _show(self, length: int) -> None:
-        self.keys, self.values = self._keys[:, :, :length], self._values[:, :, :length]  # each [B, H, length, d]
-
-    def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        start, end = self.keys.shape[2], self.keys.shape[2] + keys.shape[2]
-        self._keys[:, :, start:end], self._values[:, :, start:end] = keys, values
-        self._show(end)
-        return self.keys, self.values
-
-    def keep(self, rows: Tensor) -> None:
-        length = self.keys.shape[2]
-        self._keys, self._values = self._keys[rows], self._values[rows]
-        self._show(length)
-
-
 class _RightAlignedCache(Cache):  # type: ignore[misc]
     """The prefixes of all rows, which end together."""
 
-    layers: list[_RoomyLayer]
+    layers: list[RoomyLayer]
 
     def __init__(self, rows: int, width: int, room: int) -> None:
         super().__init__(layers=[])
-        self._shape = rows, width, room
+        self._rows, self._width, self._room = rows, width, room
 
     def take(self, rows: Sequence[int], prefilled: DynamicCache) -> None:
         """Take over the keys and values of some rows."""
         if not self.layers:
-            self.layers = [_RoomyLayer(layer, *self._shape) for layer in prefilled.layers]
+            self.layers = [RoomyLayer(self._room) for _ in prefilled.layers]
+            for own, layer in zip(self.layers, prefilled.layers, strict=True):
+                own.allocate(self._rows, self._width, layer.keys, layer.values)
         for own, layer in zip(self.layers, prefilled.layers, strict=True):
             own.keys[list(rows), :, -layer.keys.shape[2] :] = layer.keys
             own.values[list(rows), :, -layer.values.shape[2] :] = layer.values
-
-    def keep(self, rows: Tensor) -> None:
-        """Forget all rows but these."""
-        for layer in self.layers:
-            layer.keep(rows.to(layer.keys.device))
 
 
 def _without_adapter(model: PreTrainedModel | PeftModel) -> AbstractContextManager[Any]:

@@ -1,0 +1,54 @@
+"""Further answers to the same queries, sampled: how often they agree with the first one tells how sure the model is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ia2_eval.frozen import Frozen
+
+if TYPE_CHECKING:
+    from ia2_eval.lm.ia2_hf import IA2HF
+
+
+class Agreement(Frozen):
+    """How many further texts are sampled for each query of a multi-token benchmark, and how."""
+
+    samples: int = Field(ge=2, description="k: texts per query")
+    temperature: float = Field(default=0.7, gt=0, allow_inf_nan=False)
+
+
+def sample_texts(
+    lm: IA2HF, answered: Sequence[Mapping[str, Any]], agreement: Agreement, seed: int
+) -> list[tuple[str, ...]]:
+    """k texts for each query, drawn from the whole vocabulary at a temperature.
+
+    The global random state is left as it was. The same seed gives the same texts on one machine as long as the same
+    number of requests goes through the model at once.
+
+    Args:
+        lm: model that has answered the queries greedily.
+        answered: lm-eval's samples, whose prompts and other settings of generation are used again.
+        agreement: k and the temperature.
+        seed: see `draw_seed`.
+    """
+    import torch
+    from lm_eval.api.instance import Instance
+
+    sampling = {"do_sample": True, "temperature": agreement.temperature, "top_k": 0, "top_p": 1.0}
+    requests = []
+    for row in answered:
+        prompt, settings = row["arguments"][0]
+        requests.append(Instance("generate_until", row["doc"], (prompt, settings | sampling), idx=0))
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        rounds = [lm.generate_until(requests) for _ in range(agreement.samples)]
+    return [tuple(str(text) for text in texts) for texts in zip(*rounds, strict=True)]
+
+
+def draw_seed(seed: int | None, benchmark: str) -> int:
+    """Seed of the texts that a cell of this seed samples on a benchmark; a cell without a seed counts as 0."""
+    return int.from_bytes(hashlib.sha256(f"{seed or 0} {benchmark}".encode()).digest()[:8], "big")

@@ -1,0 +1,73 @@
+"""What must be said beneath a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ia2_eval.leaderboard.aggregate import Row
+from ia2_eval.leaderboard.summary import describe_intervals
+from ia2_eval.protocol import Protocol
+
+
+def caption(
+    protocol: Protocol, metrics: Mapping[str, str], rows: Sequence[Row], *, oracle: bool, mixed: bool, absent: bool
+) -> Iterator[str]:
+    """One remark each.
+
+    Args:
+        protocol: of the table.
+        metrics: name in `leaderboard.csv` by name in the table.
+        rows: that the table shows.
+        oracle: whether learning rates were chosen on the reported sets.
+        mixed: whether some results have the published metrics and others do not.
+        absent: whether a cell that has finished lacks one of the metrics.
+    """
+    if not rows:
+        yield "No cell has finished yet."
+        return
+    seeds = sorted({row.seeds_expected for row in rows if row.seeds_expected is not None})
+    spread = "sample" if protocol == "strict" else "population"
+    over = f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds" if seeds else "one evaluation"
+    per_cent = " and ".join(name for name in metrics if name != "ECE")
+    yield f"Mean over {over} ({spread} std); n: evaluated examples. In per cent: {per_cent}."
+    yield from _generations(protocol, metrics) if "unparsed" in metrics else _labels(metrics)
+    if mixed:
+        yield "Some results lack acc_published and ece_published, so every one is shown by metrics that all have."
+    if any(row.learning_rate is not None for row in rows):
+        weights = " and weight of IA2 + SFT" if protocol == "paper" and any(row.sft_weight for row in rows) else ""
+        yield (
+            f"Learning rate{weights}: highest accuracy on the very set that is reported (an oracle, so optimistic)."
+            if oracle
+            else "Learning rate: lowest dev loss, once per source, also for other evaluation sets."
+        )
+    if intervals := describe_intervals(row.interval for row in rows):
+        yield f"95 % intervals (in leaderboard.csv and the plots): {'; '.join(intervals)}."
+    if any(row.ood for row in rows):
+        yield "*: out of distribution; demonstrations and training examples come from the source."
+    if any(row.seeds != row.seeds_expected for row in rows):
+        yield "3/5: seeds that are there / seeds expected."
+    if any(row.seeds == row.seeds_expected and not row.complete for row in rows):
+        yield "†: another learning rate lacks seeds and was not a candidate."
+    if any(row.std is None for row in rows):
+        yield "(–): one seed has no std."
+    if absent:
+        yield "–: not in the records, such as the ECE where no text has an answer."
+
+
+def _labels(metrics: Mapping[str, str]) -> Iterator[str]:
+    accuracy, calibration = metrics["acc"], metrics["ECE"]
+    if accuracy == "acc_published":
+        yield f"acc: most likely token of the vocabulary, decoded and stripped, is the label ({accuracy})."
+        yield f"ECE: 15 equal-mass bins of its probability / sum of the ten greatest ({calibration})."
+    elif accuracy == "acc_full_vocab":
+        yield f"acc: most likely token of the vocabulary is the label ({accuracy})."
+        yield f"ECE: 15 equal-mass bins of label-normalised confidence ({calibration})."
+    else:
+        yield "acc: best label is the right one. ECE: 15 equal-width bins of label-normalised confidence."
+
+
+def _generations(protocol: Protocol, metrics: Mapping[str, str]) -> Iterator[str]:
+    yield "unparsed: share of answers without a readable result."
+    if "ECE" in metrics:
+        width = "15 equal-width bins" if protocol == "strict" else "ours, the paper has none; 15 equal-mass bins"
+        yield f"ECE: {width} of the probability of the written answer, over the examples that have one."

@@ -1,0 +1,130 @@
+"""Generates text token by token, for rows of any length that may share a prefix.
+
+Shapes: B rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from ia2_eval.lm.reading import Reading
+from ia2_eval.lm.shared_prefix import SharedPrefix
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+Done = Callable[[Sequence[int]], bool]
+"""Whether a row is done with the tokens that were generated."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the next token is chosen. What is None is off: there is no hidden top-k of 50, as `generate` has it."""
+
+    do_sample: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    """Of the tokens of prompt and text, padding excluded."""
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Decoding | None:
+        """From lm-eval's generation arguments; None if they ask for something else, such as beams."""
+        known = {each.name for each in fields(cls)}
+        return cls(**settings) if settings.keys() <= known else None
+
+    @property
+    def penalises(self) -> bool:
+        return self.repetition_penalty not in (None, 1.0)
+
+    def choose(self, logits: Tensor, seen: Sequence[Sequence[int]]) -> Tensor:
+        """A token for each row, [B].
+
+        Args:
+            logits: [B, V] float32.
+            seen: the tokens of each row so far; none are needed without a penalty.
+        """
+        if self.penalises:
+            penalty = RepetitionPenaltyLogitsProcessor(self.repetition_penalty)
+            rows = (torch.tensor([ids], device=logits.device) for ids in seen)
+            logits = torch.cat([penalty(ids, row[None]) for ids, row in zip(rows, logits, strict=True)])
+        if not self.do_sample:
+            return logits.argmax(-1)
+        warpers = LogitsProcessorList()
+        if self.temperature not in (None, 1.0):
+            warpers.append(TemperatureLogitsWarper(float(self.temperature)))
+        if self.top_k:
+            warpers.append(TopKLogitsWarper(self.top_k))
+        if self.top_p is not None and self.top_p < 1:
+            warpers.append(TopPLogitsWarper(self.top_p))
+        if self.min_p:
+            warpers.append(MinPLogitsWarper(self.min_p))
+        return torch.multinomial(warpers(None, logits).softmax(-1), 1)[:, 0]
+
+
+@dataclass
+class Generated:
+    """What was generated for a row."""
+
+    token_ids: list[int] = field(default_factory=list)
+    log_likelihoods: list[float] = field(default_factory=list)
+    """Of each token under the model's own distribution, in nats."""
+
+
+def generate(
+    model: PreTrainedModel | PeftModel,
+    rows: Sequence[Sequence[int]],
+    done: Done,
+    most: int,
+    decoding: Decoding,
+    prefix: SharedPrefix | None = None,
+    prefix_ids: Sequence[int] = (),
+) -> list[Generated]:
+    """Generate until every row is done, or has the most tokens; rows that are done take no further time.
+
+    Args:
+        model: in evaluation mode.
+        rows: B prompts, without the prefix.
+        done: whether a row is done; asked after each of its tokens.
+        most: tokens of a row.
+        decoding: how tokens are chosen.
+        prefix: what all rows begin with.
+        prefix_ids: its tokens.
+    """
+    reading = Reading(model, rows, prefix, room=most)
+    generated = [Generated() for _ in rows]
+    going = list(range(len(rows)))
+    logits = reading.first()[:, 0]
+    for _ in range(most):
+        logits = logits.float()
+        seen = [[*prefix_ids, *rows[row], *generated[row].token_ids] for row in going if decoding.penalises]
+        tokens = decoding.choose(logits, seen)
+        likelihoods = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
+        for row, token, likelihood in zip(going, tokens.tolist(), likelihoods.tolist(), strict=True):
+            generated[row].token_ids.append(token)
+            generated[row].log_likelihoods.append(likelihood)
+        left = [place for place, row in enumerate(going) if not done(generated[row].token_ids)]
+        if not left or len(generated[going[left[0]]].token_ids) == most:
+            break
+        if len(left) < len(going):
+            kept = torch.tensor(left, device=logits.device)
+            reading.keep(kept)
+            tokens, going = tokens[kept], [going[place] for place in left]
+        logits = reading.next(tokens)
+    return generated
