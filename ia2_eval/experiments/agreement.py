@@ -45,7 +45,7 @@ def sample_texts(
         requests.append(Instance("generate_until", row["doc"], (prompt, settings | sampling), idx=0))
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        rounds = [lm.generate_until(requests) for _ in range(agreement.samples)]
+        rounds = [lm.generate_until(requests, disable_tqdm=True) for _ in range(agreement.samples)]
     return [tuple(str(text) for text in texts) for texts in zip(*rounds, strict=True)]
 
 

@@ -16,7 +16,8 @@ def dev_samples(cell: Cell, source: BenchmarkData, lm: IA2HF) -> list[LabelSampl
     """One row for each development example of D_T, read as the cell's model reads its queries.
 
     In-context learning is shown D_T under `strict`, under `paper` the N - 1 examples that the published code pairs with
-    the development example; adapted models are shown nothing.
+    the development example; adapted models are shown nothing. A temperature is a single number, so the one that is
+    fitted to these rows serves the cell's other benchmarks too, whatever their labels are.
 
     Args:
         cell: one with a training set, of a single-token source.
@@ -38,7 +39,7 @@ def dev_samples(cell: Cell, source: BenchmarkData, lm: IA2HF) -> list[LabelSampl
         for prompt in prompts
         for i, label in enumerate(labels)
     ]
-    answers = lm.loglikelihood(requests)
+    answers = lm.loglikelihood(requests, disable_tqdm=True)
     return [
         label_sample(prompt, answers[j * len(labels) : (j + 1) * len(labels)], labels, labels.index(example.answer))
         for j, (prompt, example) in enumerate(zip(prompts, training_set.dev, strict=True))

@@ -55,7 +55,11 @@ class Evaluator:
         )
         tasks = self._load_tasks(cell)
         output = evaluate(lm=lm, task_dict=tasks, limit=cell.limit, bootstrap_iters=0, log_samples=True)
-        dev = dev_samples(cell, load_benchmark(cell.source, self.settings.data_dir), lm) if cell.temperature_scaling else ()
+        dev = (
+            dev_samples(cell, load_benchmark(cell.source, self.settings.data_dir), lm)
+            if cell.temperature_scaling
+            else ()
+        )
         dev_path = self.store.write_samples(cell.key, f"{cell.source}.dev", dev) if dev else None
         return tuple(
             self._evaluation(cell, name, output["samples"][task], lm, dev).model_copy(update={"dev_samples": dev_path})
@@ -120,9 +124,7 @@ class Evaluator:
 def _labels(
     cell: Cell, labels: tuple[str, ...], answered: Answered, dev: Sequence[LabelSample]
 ) -> tuple[list[LabelSample], Measured]:
-    samples = [
-        label_sample(_prompt(row), row["filtered_resps"], labels, row["doc"]["gold"]) for row in answered
-    ]
+    samples = [label_sample(_prompt(row), row["filtered_resps"], labels, row["doc"]["gold"]) for row in answered]
     return samples, measure_labels(samples, labels, cell.protocol, dev)
 
 

@@ -41,8 +41,8 @@ def rescore_run(directory: Path, console: Console) -> int:
     scoring gave it. Notes, numbers of examples and provenance stay. So does an evaluation whose file cannot be used.
 
     A recorded metric that the rows do not yield now is dropped if it became undefined, as the calibration error of
-    answers of which none can be read any more. If the rows as they are stored do not yield it either, for they lack what
-    it needs or it is none of this version's, it is kept with its interval, and reported.
+    answers of which none can be read any more. If the rows as they are stored do not yield it either, for they lack
+    what it needs or it is none of this version's, it is kept with its interval, and reported.
 
     Raises:
         UserError: there are no records, they cannot be written, or a run is going on in the directory.
@@ -70,8 +70,9 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
     if record.status == "failed":
         report.failed += 1
         return
-    faults, changes = len(report.faults), len(report.changes)
-    evaluations, rewritten = [], {}
+    evaluations: list[Evaluation] = []
+    rewritten: dict[str, Sequence[BaseModel]] = {}
+    faults = len(report.faults)
     for evaluation in record.evaluations:
         try:
             rescored = _rescore(store, record, evaluation)
@@ -81,10 +82,9 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
             continue
         rewritten |= rescored.rewritten
         evaluations.append(_updated(evaluation, rescored, report))
-        report.compare(record.cell.label, evaluation, evaluations[-1])
-    report.changed += len(report.changes) > changes
-    report.reproduced += len(report.changes) == changes and len(report.faults) == faults
-    _write(store, record, record.model_copy(update={"evaluations": tuple(evaluations)}), rewritten)
+    updated = record.model_copy(update={"evaluations": tuple(evaluations)})
+    report.compare(record, updated, whole=len(report.faults) == faults)
+    _write(store, record, updated, rewritten)
 
 
 def _write(store: Store, old: Record, new: Record, rows: dict[str, Sequence[BaseModel]]) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isclose
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ia2_eval.experiments.record import Evaluation
+from ia2_eval.experiments.record import Evaluation, Record
 from ia2_eval.scoring.version import SCORING_VERSION
 
 NO_VALUE = "undefined"
+ROUNDING = 1e-9
+"""Numbers that differ by less, absolutely or relatively, are the same up to rounding."""
 
 
 class Change(NamedTuple):
@@ -38,16 +41,27 @@ class RescoreReport:
     """How many evaluations have such a metric that their rows do not yield, by its name."""
     faults: list[str] = field(default_factory=list)
     """Files that could not be used, and why."""
-    reproduced: int = 0
-    """Records all of whose recorded metrics came out the same."""
+    exact: int = 0
+    """Records all of whose recorded numbers came out the same."""
+    rounded: int = 0
+    """Others of whose numbers differ in their last digits only."""
     changed: int = 0
     failed: int = 0
     """Records of failed cells, which have no metrics."""
 
-    def compare(self, cell: str, old: Evaluation, new: Evaluation) -> None:
-        """Note how a rescored evaluation differs from the recorded one."""
-        self.changes += (Change(cell, old.eval, *difference) for difference in _differences(old, new))
-        self.added.update(new.metrics.keys() - old.metrics.keys())
+    def compare(self, old: Record, new: Record, whole: bool) -> None:
+        """Note how a rescored record differs from what it was; `whole`: all of it could be rescored."""
+        changes = []
+        for before, after in zip(old.evaluations, new.evaluations, strict=True):
+            changes += [Change(old.cell.label, before.eval, *change) for change in _changes(before, after)]
+            self.added.update(after.metrics.keys() - before.metrics.keys())
+        self.changes += changes
+        if changes:
+            self.changed += 1
+        elif whole and all(map(_equal, old.evaluations, new.evaluations)):
+            self.exact += 1
+        elif whole:
+            self.rounded += 1
 
     def print(self, console: Console) -> None:
         if self.changes:
@@ -68,7 +82,9 @@ class RescoreReport:
         console.print(Text(self._summary()), soft_wrap=True)
 
     def _summary(self) -> str:
-        parts = [f"{_counted(self.reproduced, 'record reproduces', 'records reproduce')} exactly"]
+        parts = [f"{_counted(self.exact, 'record reproduces', 'records reproduce')} exactly"]
+        if self.rounded:
+            parts.append(f"{self.rounded} up to rounding")
         if self.changed:
             parts.append(f"{self.changed} changed")
         if self.failed:
@@ -78,29 +94,39 @@ class RescoreReport:
         return f"{', '.join(parts)}; scoring version {SCORING_VERSION}"
 
 
-def _differences(old: Evaluation, new: Evaluation) -> Iterator[tuple[str, str, str]]:
-    """Name, old and new form of every recorded number that is another now."""
+def _changes(old: Evaluation, new: Evaluation) -> Iterator[tuple[str, str, str]]:
+    """Name, old and new form of every recorded metric that is another now, and of every interval that alone is."""
     for name, value in old.metrics.items():
+        ends, others = old.intervals.get(name, ()), new.intervals.get(name, ())
         if name not in new.metrics:
             yield name, f"{value:.6g}", NO_VALUE
-        elif not _same(value, new.metrics[name]):
+        elif not _close(value, new.metrics[name]):
             yield name, *_forms(value, new.metrics[name])
-    for name, ends in old.intervals.items():
-        if name in new.metrics and name not in new.intervals:
-            yield f"{name} (95 %)", "{:.6g} to {:.6g}".format(*ends), NO_VALUE
-        elif name in new.metrics and not all(map(_same, ends, new.intervals[name])):
-            lower, upper = (_forms(*pair) for pair in zip(ends, new.intervals[name], strict=True))
-            yield f"{name} (95 %)", f"{lower[0]} to {upper[0]}", f"{lower[1]} to {upper[1]}"
+        elif ends and not (others and all(map(_close, ends, others))):
+            yield f"{name} (95 %)", _interval(ends), _interval(others)
 
 
-def _same(a: float, b: float) -> bool:
-    return a == b or (a != a and b != b)  # NaN is NaN
+def _equal(old: Evaluation, new: Evaluation) -> bool:
+    """Whether everything that the old one has is in the new one, bit for bit."""
+    return all(
+        name in numbers and repr(numbers[name]) == repr(value)  # NaN is NaN
+        for recorded, numbers in ((old.metrics, new.metrics), (old.intervals, new.intervals))
+        for name, value in recorded.items()
+    )
+
+
+def _close(a: float, b: float) -> bool:
+    return isclose(a, b, rel_tol=ROUNDING, abs_tol=ROUNDING) or (a != a and b != b)
 
 
 def _forms(old: float, new: float) -> tuple[str, str]:
     """Both with as many digits as tell them apart."""
     short = f"{old:.6g}", f"{new:.6g}"
-    return short if short[0] != short[1] or old == new else (repr(old), repr(new))
+    return short if short[0] != short[1] else (repr(old), repr(new))
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return " to ".join(f"{end:.6g}" for end in ends) or NO_VALUE
 
 
 def _counted(count: int, one: str, many: str) -> str:

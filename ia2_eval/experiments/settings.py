@@ -15,7 +15,7 @@ class Settings:
     device: str | None = None
     """`cuda`, `mps`, `cpu`, or `auto` for a model spread over all GPUs; None for the best one present."""
     batch_size: int = 32
-    """Requests per forward pass in evaluations. Other sampled texts, as `agreement` asks for, are drawn with another."""
+    """Requests per forward pass in evaluations. It also decides which texts are sampled for `agreement`."""
     micro_batch_size: int | None = None
     """Examples per forward pass in training; None for the whole batch of an optimiser step."""
     activations_on_disk: bool = False

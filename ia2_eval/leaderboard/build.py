@@ -18,6 +18,7 @@ from ia2_eval.leaderboard.read import read_run
 from ia2_eval.leaderboard.render import to_markdown
 from ia2_eval.leaderboard.style import column_title
 from ia2_eval.leaderboard.table import tables
+from ia2_eval.scoring.version import SCORING_VERSION
 
 
 def build(run_directory: Path, out: Path | None = None) -> Leaderboard:
@@ -42,7 +43,7 @@ def build(run_directory: Path, out: Path | None = None) -> Leaderboard:
         tables=tuple(tables(groups, rows)),
         faults=(*run.faults, *sample_faults),
         failed=tuple(_failure(record) for record in run.records if record.status == "failed"),
-        notes=(*notes, *_not_run(groups), *_undecided(groups)),
+        notes=(*notes, *_not_run(groups), *_undecided(groups), *_scored_before(groups)),
         data=tuple(dict.fromkeys(_data_notes(groups))),
         missing_cells=sum(group.missing for group in groups),
         paths=(out / "leaderboard.csv", out / "leaderboard.md", *figures),
@@ -75,6 +76,16 @@ def _data_notes(groups: Sequence[Group]) -> Iterator[str]:
             for evaluation in record.evaluations:
                 for note in evaluation.notes:
                     yield f"{get_benchmark(evaluation.eval).title}: {note}"
+
+
+def _scored_before(groups: Sequence[Group]) -> Iterator[str]:
+    versions = [found.scoring_version for group in groups for record in group.records for found in record.evaluations]
+    old = sum(version < SCORING_VERSION for version in versions)
+    if old:
+        yield (
+            f"{old} of {len(versions)} evaluations were scored by an earlier version: "
+            f"`ia2-eval rescore` on the run's directory brings them to version {SCORING_VERSION}"
+        )
 
 
 def _undecided(groups: Sequence[Group]) -> Iterator[str]:

@@ -97,8 +97,8 @@ def _draw_reliability(
         if any(diagram.bins for diagram in diagrams.values()):
             to = "" if benchmark == source else f" → {eval_title(source, benchmark)}"
             title = f"{eval_title(source, source)}{to} · {section.title}"
-            width = "equal-width" if section.protocol == "strict" else "equal-mass"
-            confidence = f"{CONFIDENCES[reported_confidence(of_source[0], benchmark)]}, {BINS} {width} bins"
+            bins = "equal-width bins" if section.protocol == "strict" else "equal-mass bins (points: narrow ones)"
+            confidence = f"{CONFIDENCES[reported_confidence(of_source[0], benchmark)]}, {BINS} {bins}"
             draw = partial(reliability_figure, diagrams, at, columns, title, confidence)
             paths += write_figure(draw, folder / f"reliability_{source}_to_{benchmark}")
     return Drawn(tuple(paths), tuple(faults))

@@ -19,8 +19,8 @@ Confidence = Literal["label", "published", "answer"]
 
 CONFIDENCES: dict[Confidence, str] = {
     "label": "confidence (label-normalised)",
-    "published": "confidence (most likely token of the vocabulary / sum of the ten most likely); accuracy of that token",
-    "answer": "confidence (probability of the written answer), of the examples that have one",
+    "published": "confidence (probability of the most likely token / sum of the first ten), accuracy of that token",
+    "answer": "confidence (probability of the written answer) where it is known",
 }
 """What is on the axes, for readers."""
 

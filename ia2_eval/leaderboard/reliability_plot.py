@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PANELS_PER_LINE = 5
 LETTERS = 30  # of 10 points, beside one another in the width of a panel
-NARROW = 0.03  # width of a bar up to which its top is marked by a point
+NARROW = 0.03  # a narrower bar has no room for a gap: a point stands at its mean confidence and accuracy
 EXPLAINED = "hatched: gap between accuracy and mean confidence; ECE of the samples of all seeds together"
 
 
@@ -82,16 +82,18 @@ def _draw_panel(diagram: Any, histogram: Any, method: str, colour: str, reliabil
         diagram.set_title(f"{method}\n{ece}\nn {reliability.n} of {reliability.samples}{pooled}")
     bars = [*_bars(reliability.bins)]
     for left, right, count, confidence, accuracy in bars:
-        narrow = right - left < NARROW
-        bar = {"x": left, "width": right - left, "align": "edge", "linewidth": 0.8 if narrow else 0.5}
-        diagram.bar(**bar, height=accuracy, color=colour, alpha=0.8, edgecolor=colour if narrow else "white")
-        gap = {"height": confidence - accuracy, "bottom": accuracy}
-        diagram.bar(**bar, **gap, facecolor="none", edgecolor="#555555", hatch=None if narrow else "////")
-        histogram.bar(**bar, height=count, color="#999999", edgecolor="#999999" if narrow else "white")
-        if narrow:
+        bar = {"x": left, "width": right - left, "align": "edge", "linewidth": 0.5}
+        if right - left < NARROW:
+            diagram.bar(**bar, height=accuracy, color=colour, alpha=0.8, edgecolor=colour)
             diagram.plot(
                 confidence, accuracy, "o", color=colour, markersize=3.5, markeredgecolor="black", clip_on=False
             )
+            histogram.bar(**bar | {"linewidth": 1.2}, height=count, color="#999999", edgecolor="#999999", clip_on=False)
+            continue
+        gap = {"height": confidence - accuracy, "bottom": accuracy}
+        diagram.bar(**bar, height=accuracy, color=colour, alpha=0.8, edgecolor="white")
+        diagram.bar(**bar, **gap, facecolor="none", edgecolor="#555555", hatch="////")
+        histogram.bar(**bar, height=count, color="#999999", edgecolor="white")
     most = max((count for _, _, count, *_ in bars), default=1)
     histogram.set(ylim=(0, most), yticks=(0, most) if bars else ())
 

@@ -9,7 +9,7 @@ import torch
 from ia2_training.virtual_tokens import virtual_token_count
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 from lm_eval.models.utils_hf import clear_torch_cache
 from tqdm import tqdm
 
@@ -18,6 +18,7 @@ from ia2_eval.lm.generation import Decoding, Generated, generate
 from ia2_eval.lm.reading import Reading, can_share_prefix
 from ia2_eval.lm.shared_beginning import SharedBeginning, common_length
 from ia2_eval.lm.shared_prefix import SharedPrefix
+from ia2_eval.lm.text_end import ScoredEnd, TextEnd
 from ia2_eval.scoring.answers import scored_end
 from ia2_eval.scoring.model_answers import TOP, GeneratedText, LogLikelihood, NextToken
 
@@ -144,7 +145,7 @@ class IA2HF(HFLM):  # type: ignore[misc]
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Texts") as bar:
             return self._by_group(requests, _generation_group, lambda part, key: self._generate(part, key[-1], bar))
 
-    def _generate(self, requests: list[Instance], end: Callable[[str], int | None] | None, bar: tqdm) -> list[str]:
+    def _generate(self, requests: list[Instance], end: ScoredEnd | None, bar: tqdm) -> list[str]:
         """Texts for requests with the same settings, which end where `end` says if not before."""
         settings: dict[str, Any] = normalize_gen_kwargs(requests[0].args[1], self.max_gen_toks)
         eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
@@ -161,44 +162,31 @@ class IA2HF(HFLM):  # type: ignore[misc]
             self._require_room(row, most)
         prefix_ids = self._common_prefix(rows, min(map(len, rows)))
         prefix = self._read_prefix(prefix_ids)
-        stop_ids = self._stop_ids()
-
-        def finished(ids: Sequence[int]) -> bool:
-            if ids[-1] in stop_ids:
-                return True
-            text = self.tok_decode(ids)
-            return any(stop in text for stop in until) or (end is not None and end(text) is not None)
-
+        text_end = TextEnd(self.tok_decode, self._stop_ids(), until, end)
         answers: dict[int, str] = {}
 
         def answer(batch: Sequence[int]) -> None:
             ends = [rows[place][len(prefix_ids) :] for place in batch]
             with self._autocast():
-                generated = generate(self.model, ends, finished, most, decoding, prefix, prefix_ids)
+                generated = generate(self.model, ends, text_end.reached, most, decoding, prefix, prefix_ids)
             for place, row in zip(batch, generated, strict=True):
-                answers[place] = self._text(row, until, end)
+                answers[place] = self._text(row, text_end)
                 self.cache_hook.add_partial("generate_until", requests[place].args, answers[place])
                 bar.update()
 
         self._in_batches(sorted(range(len(rows)), key=lambda place: -len(rows[place])), answer)
         return [answers[place] for place in range(len(requests))]
 
-    def _text(self, row: Generated, until: list[str], end: Callable[[str], int | None] | None) -> str:
-        ids, likelihoods = row.token_ids, row.log_likelihoods
-        if isinstance(self.think_end_token, int) and self.think_end_token in ids:
-            start = len(ids) - ids[::-1].index(self.think_end_token)
-            ids, likelihoods = ids[start:], likelihoods[start:]
-        text: str = self.tok_decode(ids)
-        ends = [len(self.tok_decode(ids[: count + 1])) for count in range(len(ids))]
-        if isinstance(self.think_end_token, int):
-            text = text.lstrip()
-        thinking = self.think_end_token if isinstance(self.think_end_token, str) else None
-        text = postprocess_generated_text(text, until, thinking)
-        stop = None if end is None else end(text)
-        text = text[:stop]
-        if self.think_end_token is not None:  # offsets of a text whose beginning is gone would be wrong
-            return text
-        return GeneratedText(text, tuple(ends), tuple(likelihoods))
+    def _text(self, row: Generated, end: TextEnd) -> str:
+        ids, thinking = row.token_ids, self.think_end_token
+        if thinking is None:
+            ends = tuple(len(self.tok_decode(ids[: count + 1])) for count in range(len(ids)))
+            return GeneratedText(end.cut(self.tok_decode(ids)), ends, tuple(row.log_likelihoods))
+        if isinstance(thinking, str):
+            return end.cut(self.tok_decode(ids), thinking)
+        if thinking in ids:
+            ids = ids[len(ids) - ids[::-1].index(thinking) :]
+        return end.cut(self.tok_decode(ids).lstrip())
 
     def _stop_ids(self) -> frozenset[int]:
         """End tokens of the tokenizer and of the generation configuration; an Instruct model has several."""

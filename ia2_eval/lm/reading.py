@@ -55,7 +55,7 @@ class Reading:
         elif prefix is not None:
             mask = nn.functional.pad(mask, (prefix.length, 0), value=1)  # [B, P + T]
             self._inputs["position_ids"] = positions + prefix.length
-        self._mask = mask
+        self._mask, self._padded = mask, not bool(mask.all())
         if prefix is not None:
             self._inputs["past_key_values"] = continuation_cache(len(prefix.layers), prefix.length, room)
         elif room and "past_key_values" not in self._inputs:
@@ -81,8 +81,7 @@ class Reading:
 
     @torch.no_grad()
     def _forward(self, last: int) -> Tensor:
-        # Without padding no mask is needed, and attention skips what lies ahead.
-        mask = None if self._prefix is None and "input_ids" in self._inputs and self._mask.all() else self._mask
+        mask = self._mask if self._padded else None  # without one, attention skips what lies ahead
         caching = "past_key_values" in self._inputs
         with nullcontext() if self._prefix is None else self._prefix.attended(self._model):
             output = self._model(**self._inputs, attention_mask=mask, use_cache=caching, logits_to_keep=last)

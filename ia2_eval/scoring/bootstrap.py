@@ -7,7 +7,8 @@ or a bin, is so computed once, and most statistics are a matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +55,7 @@ def bootstrap_interval(
         raise ValueError(f"need one example or more to draw from, got {n}")
     if resamples < 2 or not 0 < level < 1:
         raise ValueError(f"need 2 resamples or more and a level between 0 and 1, got {resamples} and {level}")
-    rng = np.random.default_rng(seed)
-    drawn = np.concatenate([statistic(_weights(rng, rows, n)) for rows in block_sizes(resamples, n)])
+    drawn = np.concatenate([statistic(weights) for weights in _draws(n, resamples, seed)])
     values = drawn[~np.isnan(drawn)]
     if len(values) < 2:
         return Interval(np.nan, np.nan, np.nan)
@@ -77,6 +77,22 @@ def block_sizes(rows: int, n: int) -> list[int]:
     """`rows` split so that a block of [rows, n] stays within `_BLOCK` elements."""
     block = max(1, _BLOCK // n)
     return [min(block, rows - start) for start in range(0, rows, block)]
+
+
+def _draws(n: int, resamples: int, seed: int) -> Iterator[Weights]:
+    if resamples * n <= _BLOCK:
+        yield _one_block(n, resamples, seed)
+        return
+    rng = np.random.default_rng(seed)
+    for rows in block_sizes(resamples, n):
+        yield _weights(rng, rows, n)
+
+
+@lru_cache(maxsize=1)  # the statistics of an evaluation are taken one after another, of the same draws
+def _one_block(n: int, resamples: int, seed: int) -> Weights:
+    weights = _weights(np.random.default_rng(seed), resamples, n)
+    weights.flags.writeable = False
+    return weights
 
 
 def _weights(rng: np.random.Generator, rows: int, n: int) -> Weights:

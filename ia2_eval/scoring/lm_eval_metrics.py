@@ -2,9 +2,13 @@
 
 Document columns: `prompt`, `answer`, `choices`, `gold`, `answer_format`, `protocol`.
 
-ECE is not a mean over documents, so a document contributes its (confidence, correct) pair, which lm-eval also writes
-into the samples file. lm-eval computes no standard error for custom metrics and stores "N/A" under `<metric>_stderr`;
-a metric of just that name, computed later, takes the place. Hence `ece` comes before `ece_stderr` here.
+A document contributes what it adds to a metric: a number to a mean, its (confidence, correct) pair to calibration and
+discrimination; lm-eval writes both into the samples file. A metric that the model's answers do not tell (`published`
+ones, calibration of generated answers) is not contributed to, and lm-eval then has no such metric in its results. One
+that some documents contribute to is that of those documents, and lm-eval warns of the different numbers.
+
+lm-eval computes no standard error for custom metrics and stores "N/A" under `<metric>_stderr`; a metric of just that
+name, computed later, takes the place. Hence `ece` comes before `ece_stderr` here.
 """
 
 from __future__ import annotations
@@ -12,13 +16,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ia2_eval.scoring.answers import ANSWER_FORMATS
-from ia2_eval.scoring.answers import PAPER_STOP as PAPER_STOP
-from ia2_eval.scoring.calibration import ece_interval, expected_calibration_error, netcal_ece
-from ia2_eval.scoring.predictions import predict
+from ia2_eval.scoring.answers import ANSWER_FORMATS, scored_text
+from ia2_eval.scoring.bootstrap import bootstrap_interval
+from ia2_eval.scoring.calibration import (
+    classwise_calibration_error,
+    ece_interval,
+    expected_calibration_error,
+    maximum_calibration_error,
+    netcal_ece,
+)
+from ia2_eval.scoring.calibration import noise_floor as simulated_noise_floor
+from ia2_eval.scoring.discrimination import auroc as area
+from ia2_eval.scoring.discrimination import auroc_of, selective_accuracy
+from ia2_eval.scoring.published import published_confidence, published_correct, published_entropy
+from ia2_eval.scoring.samples import generation_sample, label_sample
 
 Pair = tuple[float, int]
 """(confidence, correct) of one document."""
+
+OF_PAIRS = (
+    *("ece", "ece_stderr", "ece_mass", "ece_mass_stderr", "ece_noise_floor", "mce"),
+    *("auroc", "auroc_stderr", "acc_at_coverage_50", "acc_at_coverage_80"),
+)
+"""The metrics that (confidence, correct) pairs give."""
 
 
 def process_multiple_choice(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
@@ -27,35 +47,46 @@ def process_multiple_choice(doc: Mapping[str, Any], results: Sequence[tuple[floa
     Raises:
         ValueError: there is not one result per choice, or see `predict`.
     """
-    if len(results) != len(doc["choices"]):
-        raise ValueError(f"{len(results)} results for the {len(doc['choices'])} choices {doc['choices']}")
-    gold = doc["gold"]
-    prediction = predict([log_likelihood for log_likelihood, _ in results], gold)
-    pair: Pair = (prediction.confidence, int(prediction.correct))
-    return {
-        "acc": int(prediction.correct),
-        "acc_full_vocab": int(results[gold][1]),
-        "ece": pair,
-        "ece_stderr": pair,
-        "ece_mass": pair,
-        "ece_mass_stderr": pair,
+    labels = doc["choices"]
+    sample = label_sample(doc["prompt"], results, labels, doc["gold"])
+    prediction = sample.predicted(labels)
+    pair: Pair = (sample.confidence, int(sample.correct))
+    metrics: dict[str, Any] = {
+        "acc": int(sample.correct),
+        "acc_full_vocab": int(sample.correct_full_vocab),
+        **dict.fromkeys(OF_PAIRS, pair),
+        "ece_classwise": (prediction.probabilities, doc["gold"]),
         "brier": prediction.brier,
         "nll": prediction.nll,
     }
+    if sample.next_token is not None:
+        hit = int(published_correct(sample.next_token, sample.gold))
+        published: Pair = (published_confidence(sample.next_token), hit)
+        metrics |= {"acc_published": hit, "ece_published": published, "ece_published_stderr": published}
+        metrics["entropy_published"] = published_entropy(sample.next_token)
+    return metrics
 
 
 def process_generation(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
-    """Metrics of a document with one generated text; `acc_normalised` only for formats with a normalised form."""
+    """Metrics of a document with one generated text; `acc_normalised` only for formats with a normalised form.
+
+    Calibration needs a `GeneratedText` with an answer, `tokens` a `GeneratedText`.
+    """
     (response,) = results
-    answer_format, gold, protocol = ANSWER_FORMATS[doc["answer_format"]], doc["answer"], doc["protocol"]
-    if protocol == "paper":
-        response = response.partition(PAPER_STOP)[0]
-    metrics = {
-        "acc": int(answer_format.correct(response, gold, protocol)),
-        "unparsed": int(not answer_format.parse(response, protocol)),
+    answer_format, protocol = ANSWER_FORMATS[doc["answer_format"]], doc["protocol"]
+    sample = generation_sample(doc["prompt"], response, doc["answer"], answer_format, protocol)
+    text = scored_text(sample.prediction, protocol)
+    metrics: dict[str, Any] = {
+        "acc": int(sample.correct),
+        "unparsed": int(not answer_format.parse(text, protocol)),
     }
     if answer_format.normalise is not None:
-        metrics["acc_normalised"] = int(answer_format.correct_normalised(response, gold, protocol))
+        metrics["acc_normalised"] = int(answer_format.correct_normalised(text, sample.gold, protocol))
+    if sample.token_ends is not None:
+        metrics["tokens"] = len(sample.token_ends)
+    if sample.confidence is not None:
+        pair: Pair = (sample.confidence, int(sample.correct))
+        metrics |= {**dict.fromkeys(OF_PAIRS, pair), "brier": (sample.confidence - sample.correct) ** 2}
     return metrics
 
 
@@ -77,6 +108,42 @@ def ece_mass(pairs: Sequence[Pair]) -> float:
 def ece_mass_stderr(pairs: Sequence[Pair]) -> float:
     """Bootstrap standard error of `ece_mass`."""
     return ece_interval(*_columns(pairs), equal_mass=True).standard_error
+
+
+def ece_noise_floor(pairs: Sequence[Pair]) -> float:
+    """Median `ece` of perfectly calibrated predictions with these confidences."""
+    return simulated_noise_floor(_columns(pairs)[0]).median
+
+
+def mce(pairs: Sequence[Pair]) -> float:
+    """Maximum calibration error over 15 equal-width bins."""
+    return maximum_calibration_error(*_columns(pairs))
+
+
+def ece_classwise(distributions: Sequence[tuple[Sequence[float], int]]) -> float:
+    """Class-wise calibration error, 15 equal-width bins, of (probabilities of the labels, index of the gold one)."""
+    probabilities, gold = zip(*distributions, strict=True)
+    return classwise_calibration_error(probabilities, gold)
+
+
+def auroc(pairs: Sequence[Pair]) -> float:
+    """AUROC of confidence for correctness; NaN where all documents are right or all are wrong."""
+    return area(*_columns(pairs))
+
+
+def auroc_stderr(pairs: Sequence[Pair]) -> float:
+    """Bootstrap standard error of `auroc`."""
+    return bootstrap_interval(auroc_of(*_columns(pairs)), len(pairs)).standard_error
+
+
+def acc_at_coverage_50(pairs: Sequence[Pair]) -> float:
+    """Accuracy of the more confident half of the documents."""
+    return selective_accuracy(*_columns(pairs), coverage=0.5)
+
+
+def acc_at_coverage_80(pairs: Sequence[Pair]) -> float:
+    """Accuracy of the four fifths of the documents with the most confidence."""
+    return selective_accuracy(*_columns(pairs), coverage=0.8)
 
 
 def _columns(pairs: Sequence[Pair]) -> tuple[list[float], list[int]]:

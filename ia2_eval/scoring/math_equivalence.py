@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import lru_cache
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,23 @@ def equivalent(gold: str, answer: str) -> bool:
         return bool(gold)
     if not gold or not answer or max(len(gold), len(answer)) > LONGEST_ANSWER:
         return False
+    try:
+        return _verdict(gold, answer)
+    except TimeoutError:
+        logger.warning("math-verify gave no verdict on %r against %r: counted as different", answer[:100], gold[:100])
+        return False
+
+
+@lru_cache(maxsize=10_000)  # scored by lm-eval and for the row, and sampled answers repeat
+def _verdict(gold: str, answer: str) -> bool:
+    """
+    Raises:
+        TimeoutError: the process was killed or died; not remembered.
+    """
     with _lock:
         reply = _running_worker().ask(json.dumps([gold, answer]), SECONDS_PER_PAIR)
     if not reply:
-        logger.warning("math-verify gave no verdict on %r against %r: counted as different", answer[:100], gold[:100])
+        raise TimeoutError
     return reply == "true"
 
 

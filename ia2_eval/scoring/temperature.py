@@ -33,15 +33,18 @@ def fit_temperature(log_likelihoods: ArrayLike, gold: ArrayLike) -> float:
     if not ((index >= 0) & (index < scores.shape[1])).all():
         raise ValueError(f"gold labels must be indices below {scores.shape[1]}, got {sorted(set(index.tolist()))}")
     scores = scores - scores.max(axis=1, keepdims=True)
-    gold_scores = scores[np.arange(len(index)), index]
 
-    def nll(log_temperature: float) -> float:
-        beta = np.exp(-log_temperature)
-        return float((np.log(np.exp(scores * beta).sum(axis=1)) - gold_scores * beta).mean())
+    def nll(temperature: float) -> float:
+        scaled = scores / temperature
+        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(index)), index]).mean())
 
-    if not np.isfinite(nll(0.0)):
+    if not np.isfinite(nll(1.0)):
         return 1.0
-    lower, upper = np.log(BOUNDS)
-    found = minimize_scalar(nll, bounds=(lower, upper), method="bounded", options={"xatol": 1e-9}).x
+    found = minimize_scalar(
+        lambda log_temperature: nll(np.exp(log_temperature)),
+        bounds=np.log(BOUNDS),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
     # The search never tries the bounds themselves; of equals the first counts.
-    return float(np.clip(np.exp(min((0.0, lower, upper, found), key=nll)), *BOUNDS))
+    return min((1.0, *BOUNDS, float(np.exp(found.x))), key=nll)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.small_runs import SmallRun, small_recipe, small_run
+from tests.experiments.small_runs import SAMPLED, SmallRun, small_recipe, small_run
 
 BOTH = [{"source": "embedded_mood", "n": 4}, {"source": "embedded_arithmetic", "n": 4}]
 
@@ -20,6 +20,13 @@ def paper_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
     """The same under the published protocol, in bfloat16. Look, do not touch."""
     recipe = small_recipe(benchmarks=BOTH, protocol="paper", base={"model": "embedded", "dtype": "bfloat16"})
     return small_run(recipe, tmp_path_factory.mktemp("paper"))
+
+
+@pytest.fixture(scope="session")
+def calibrated_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    """With temperature scaling and sampled answers, hot enough that they differ. Look, do not touch."""
+    recipe = small_recipe(benchmarks=BOTH, methods=["no_icl", "icl", "sft"], temperature_scaling=True, **SAMPLED)
+    return small_run(recipe, tmp_path_factory.mktemp("calibrated"))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import Base, locate
 
 LIMIT = 12
+SAMPLED = {"agreement": {"samples": 3, "temperature": 2.0}}
 ALL_METHODS = ("no_icl", "icl", "sft", "ia2", "ia2_sft")
 
 

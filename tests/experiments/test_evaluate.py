@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_single_token_metrics_follow_from_the_rows(name: str, request: pytest.Fi
     seen = 0
     for record in run.records:
         for number, evaluation in enumerate(record.evaluations):
-            if "ece" not in evaluation.metrics:
+            if evaluation.eval == MULTI:
                 continue
             rows, metrics = run.samples(record, number), evaluation.metrics
             labels = load_benchmark(evaluation.eval).benchmark.labels if evaluation.eval == SINGLE else ("0", "1")
@@ -115,6 +116,9 @@ def test_single_token_metrics_follow_from_the_rows(name: str, request: pytest.Fi
             assert metrics["ece"] == pytest.approx(
                 expected_calibration_error([row["confidence"] for row in rows], correct)
             )
+            said = [row["next_token"]["text"].strip() == row["gold"] for row in rows]
+            assert metrics["acc_published"] == pytest.approx(np.mean(said))
+            assert {len(row["next_token"]["top_log_probabilities"]) for row in rows} == {10}
             picked = probabilities[range(len(gold)), gold]
             assert metrics["nll"] == pytest.approx(-np.log(picked).mean())
             assert metrics["brier"] == pytest.approx(((probabilities - np.eye(len(labels))[gold]) ** 2).sum(1).mean())
@@ -123,6 +127,16 @@ def test_single_token_metrics_follow_from_the_rows(name: str, request: pytest.Fi
                 assert 0 <= lower <= upper <= 1
             seen += 1
     assert seen >= 5
+
+
+def answer_probability(row: dict[str, Any]) -> float | None:
+    """Product of the probabilities of the tokens that hold the first answer behind `####`, character by character."""
+    found = re.search(r"####\s*(\S+)", row["prediction"])
+    if found is None:
+        return None
+    characters = range(*found.span(1))
+    tokens = {next(i for i, end in enumerate(row["token_ends"]) if end > character) for character in characters}
+    return math.prod(math.exp(row["token_log_likelihoods"][i]) for i in tokens)
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
@@ -134,8 +148,14 @@ def test_multi_token_metrics_follow_from_the_rows(protocol: Any, request: pytest
         rows, metrics = run.samples(record), record.evaluations[0].metrics
         assert [row["gold"] for row in rows] == [query.answer for query in queries]
         for row in rows:
-            assert row["confidence"] is None and row["log_likelihoods"] == []
+            assert row["confidence"] == pytest.approx(answer_probability(row)) and row["log_likelihoods"] == []
             assert row["correct"] == answers.correct(row["prediction"], row["gold"], protocol)
+        known = [row for row in rows if row["confidence"] is not None]
+        assert metrics.get("ece_n", 0) == len(known)
+        if known:
+            pairs = [row["confidence"] for row in known], [row["correct"] for row in known]
+            assert metrics["ece"] == pytest.approx(expected_calibration_error(*pairs))
+        assert metrics["tokens"] == pytest.approx(np.mean([len(row["token_ends"]) for row in rows]))
         assert metrics["acc"] == pytest.approx(np.mean([row["correct"] for row in rows]))
         assert metrics["unparsed"] == pytest.approx(
             np.mean([not answers.parse(row["prediction"], protocol) for row in rows])

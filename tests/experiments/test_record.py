@@ -7,7 +7,7 @@ from ia2_eval.experiments.record import parse_record
 from ia2_eval.experiments.store import Store
 from tests.leaderboard.synthetic_run import make_record
 
-RECORD = make_record("ia2", {"sst2": {"acc": 0.5}})
+RECORD = make_record("ia2", {"sst2": {"acc": 0.5}}, scoring_version=1)
 
 ADDED = {"evaluations": {"scoring_version", "dev_samples"}, "cell": {"temperature_scaling", "agreement"}}
 

@@ -14,6 +14,7 @@ from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation, Provenance, Record, Training, TrainingPhase
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
+from ia2_eval.scoring.version import SCORING_VERSION
 
 Metrics = Mapping[str, Mapping[str, float]]  # eval -> metric -> value
 
@@ -37,6 +38,7 @@ def make_record(
     notes: tuple[str, ...] = (),
     adapter: AdapterSpec | None = None,
     options: Mapping[str, Any] | None = None,
+    scoring_version: int = SCORING_VERSION,
 ) -> Record:
     """A finished record, or a failed one where `error` is given. `options`: of the method, such as `labels`."""
     trained = method not in ("no_icl", "icl")
@@ -65,6 +67,7 @@ def make_record(
             intervals=dict(intervals or {}),
             samples=f"samples/{cell.key}/{name}.jsonl",
             notes=notes,
+            scoring_version=scoring_version,
         )
         for name, values in metrics.items()
     )

@@ -140,6 +140,27 @@ def test_the_same_files_under_another_path_are_the_same_base():
     assert (group.missing, len(group.records)) == (0, 2)
 
 
+@pytest.mark.parametrize("method", ["icl", "no_icl"])
+def test_a_metric_that_some_seeds_lack_is_of_those_that_have_it(method):
+    # AUROC is not defined where every answer is right; the mean of the others is not that of all seeds.
+    auroc = ({"auroc": 0.5}, {}, {"auroc": 0.9})
+    intervals = {"auroc": (0.4, 0.6)}
+    records = [
+        make_record(method, {"sst2": {"acc": 0.7} | more}, seed=seed, intervals=intervals)
+        for seed, more in enumerate(auroc if method == "icl" else auroc[:1])
+    ]
+    rows = rows_of(records)
+    accuracy, row = the_row(rows, metric="acc"), the_row(rows, metric="auroc")
+    assert accuracy.complete
+    if method == "no_icl":
+        assert (row.mean, row.ci_low, row.complete) == (0.5, 0.4, True)
+        return
+    assert (accuracy.seeds, row.seeds, row.seeds_expected, row.complete) == (3, 2, 3, False)
+    assert (row.mean, row.std, row.interval) == (pytest.approx(0.7), pytest.approx(stdev([0.5, 0.9])), "t")
+    one = the_row(rows_of(records[:2]), metric="auroc")
+    assert (one.seeds, one.seeds_expected, one.std, one.interval, one.ci_low) == (1, 2, None, "bootstrap", 0.4)
+
+
 def test_a_learning_rate_that_lacks_seeds_makes_the_row_incomplete():
     records = seeds_of("sft", [0.6, 0.7], learning_rate=1e-3) + seeds_of("sft", [0.9], learning_rate=3e-3, dev_loss=0)
     row = the_row(rows_of(records), metric="acc", selection="dev")

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from synthetic_run import make_record, write_plan, write_run
 
 from ia2_eval.leaderboard import build
+from ia2_eval.scoring.version import SCORING_VERSION
 
 
 def small_run():
@@ -90,6 +91,13 @@ def test_notes_on_the_data_are_listed_once(tmp_path):
     board = build(write_run(tmp_path, records))
     assert board.data == ("SST2: 872 rows, not 1821", "AGN: 872 rows, not 1821")
     assert (tmp_path / "leaderboard.md").read_text(encoding="utf-8").count("## Data") == 1
+
+
+def test_records_that_were_scored_before_are_noted(tmp_path):
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}, "fins": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record("icl", metrics, seed=seed, scoring_version=SCORING_VERSION - seed) for seed in (0, 1)]
+    (note,) = build(write_run(tmp_path, records)).notes
+    assert note.startswith("2 of 4 evaluations were scored by an earlier version: `ia2-eval rescore`")
 
 
 def test_methods_that_users_add(tmp_path):

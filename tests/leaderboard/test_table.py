@@ -80,6 +80,77 @@ def test_multi_token_benchmarks_have_a_table_of_their_own():
     assert multi.rows == ((("4", "10"), ("GSM8K", "GSM8K"), ("50.0 (–)", "5.0 (–)")),)
 
 
+def gsm8k(method, *calibration, **keywords):
+    """A record for each seed, with the calibration that is known of it."""
+    return [
+        make_record(method, {"gsm8k": {"acc": 0.5, "unparsed": 0.05} | ece}, source="gsm8k", seed=seed, **keywords)
+        for seed, ece in enumerate(calibration)
+    ]
+
+
+def test_calibration_of_generated_answers_stands_between_accuracy_and_unparsed():
+    records = gsm8k("icl", {"ece": 0.1}, {"ece": 0.2}) + gsm8k("sft", {"ece": 0.1}, {}) + gsm8k("ia2", {}, {})
+    records += [*gsm8k("ia2_sft", {"ece": 0.3}), make_record("sft_ia2", {"gsm8k": {}}, source="gsm8k", error="E: x")]
+    table, _ = tables_of(records)
+    assert table.metrics == ("acc", "ECE", "unparsed")
+    assert table.rows[0][2:] == (
+        ("50.0 (0.0)", "0.15 (0.07)", "5.0 (0.0)"),
+        ("50.0 (0.0)", "0.10 (–) 1/2", "5.0 (0.0)"),
+        ("50.0 (0.0)", "–", "5.0 (0.0)"),
+        ("50.0 (–) 1/2", "0.30 (–)", "5.0 (–)"),
+        ("missing", "missing", "missing"),
+    )
+    caption = " ".join(table.caption)
+    for remark in ("15 equal-width bins of the probability", "3/5: seeds", "–: not in the records"):
+        assert remark in caption
+
+
+def test_three_metrics_are_three_lines_of_a_narrow_terminal_and_keys_stand_in_line():
+    lines = printed(tables_of(gsm8k("icl", {"ece": 0.1}, {"ece": 0.2})), width=40).splitlines()
+    (rule,) = (i for i, line in enumerate(lines) if "──" in line)
+    assert [line.split() for line in lines[rule - 3 : rule]] == [
+        ["N", "source", "acc"],
+        ["n", "eval", "ECE"],
+        ["unparsed"],
+    ]
+    assert [line.split() for line in lines[rule + 1 : rule + 4]] == [
+        ["4", "GSM8K", "50.0", "(0.0)"],
+        ["10", "GSM8K", "0.15", "(0.07)"],
+        ["5.0", "(0.0)"],
+    ]
+
+
+def test_paper_calibrates_generated_answers_in_equal_mass_bins_and_says_that_it_is_not_the_papers():
+    (table,) = tables_of(gsm8k("icl", {"ece": 0.9, "ece_mass": 0.2}, protocol="paper"))
+    assert table.rows[0][2] == ("50.0 (0.0)", "0.20 (0.00)", "5.0 (0.0)")
+    assert any("the paper has none; 15 equal-mass bins" in remark for remark in table.caption)
+
+
+def test_paper_shows_the_published_metrics_only_where_every_record_has_them():
+    old = {"acc": 0.1, "acc_full_vocab": 0.5, "ece": 0.9, "ece_mass": 0.2}
+    new = old | {"acc_published": 0.6, "ece_published": 0.3}
+
+    def shown(*metrics, protocol="paper"):
+        records = [
+            make_record("icl", {"sst2": each}, seed=seed, protocol=protocol) for seed, each in enumerate(metrics)
+        ]
+        (table,) = tables_of(records)
+        return table.rows[0][2], " ".join(table.caption)
+
+    entry, caption = shown(new, new)
+    assert entry == ("60.0 (0.0)", "0.30 (0.00)")
+    assert "(acc_published)" in caption and "(ece_published)" in caption and "lack" not in caption
+    entry, caption = shown(old, old)
+    assert entry == ("50.0 (0.0)", "0.20 (0.00)")
+    assert "(acc_full_vocab)" in caption and "(ece_mass)" in caption and "lack" not in caption
+    entry, caption = shown(old, new)
+    assert entry == ("50.0 (0.0)", "0.20 (0.00)")
+    assert "(acc_full_vocab)" in caption and "Some results lack acc_published and ece_published" in caption
+    entry, caption = shown(new, protocol="strict")
+    assert entry == ("10.0 (–)", "0.90 (–)")
+    assert "published" not in caption
+
+
 def test_missing_seeds_and_learning_rates_are_marked():
     metrics = {"sst2": {"acc": 0.5, "ece": 0.1}}
     records = [make_record("icl", metrics, seed=seed) for seed in range(3)]
@@ -101,9 +172,13 @@ def test_rows_are_ordered_by_n_then_benchmark():
 
 
 def _printed(width):
+    return printed(tables_of(single_token_records()), width)
+
+
+def printed(found, width):
     board = Leaderboard(
         rows=(),
-        tables=tuple(tables_of(single_token_records())),
+        tables=tuple(found),
         faults=(),
         failed=("sst2: it broke [red]",),
         notes=(),

@@ -8,13 +8,17 @@ import time
 
 import numpy as np
 import pytest
+from netcal.metrics import MCE
 
+from ia2_eval.scoring.bootstrap import Floats, bootstrap_interval
 from ia2_eval.scoring.calibration import (
     Bin,
-    Floats,
-    bootstrap_interval,
+    classwise_calibration_error,
+    classwise_ece_of,
     ece_interval,
     expected_calibration_error,
+    maximum_calibration_error,
+    mce_of,
     netcal_ece,
     noise_floor,
     reliability_bins,
@@ -84,11 +88,65 @@ def test_with_fewer_examples_than_bins_each_example_is_an_equal_mass_bin() -> No
 
 def test_equals_netcal() -> None:
     rng = np.random.default_rng(0)
-    for _ in range(2000):
+    for _ in range(1000):
         confidence, correct = random_set(rng, int(rng.integers(1, 120)))
         bins = int(rng.choice([1, 2, 5, 10, 15, 20]))
         own = expected_calibration_error(confidence, correct, bins)
         assert own == pytest.approx(netcal_ece(confidence, correct, bins), abs=1e-12)
+        greatest = MCE(bins).measure(confidence, correct)
+        assert maximum_calibration_error(confidence, correct, bins) == pytest.approx(greatest, abs=1e-12)
+
+
+def test_equals_netcal_on_the_edges() -> None:
+    for bins in (1, 2, 10, 15):
+        edges = np.linspace(0, 1, bins + 1)
+        beside = np.clip(np.concatenate([edges, np.nextafter(edges, 0), np.nextafter(edges, 1)]), 0, 1)
+        for confidence in (edges, beside, np.zeros(3), np.ones(3)):
+            for correct in (np.zeros(len(confidence)), np.ones(len(confidence)), np.arange(len(confidence)) % 2):
+                reported = netcal_ece(confidence, correct, bins)
+                assert expected_calibration_error(confidence, correct, bins) == pytest.approx(reported, abs=1e-12)
+                greatest = MCE(bins).measure(confidence, correct.astype(float))
+                assert maximum_calibration_error(confidence, correct, bins) == pytest.approx(greatest, abs=1e-12)
+
+
+def test_mce_by_hand() -> None:
+    # {0.1, 0.3}: accuracy 0.5 against 0.2; {0.6}: 1 against 0.6; {0.9, 1.0}: 0.5 against 0.95. Bins of width 1/3.
+    confidence, correct = [0.1, 0.3, 0.6, 0.9, 1.0], [1, 0, 1, 0, 1]
+    assert maximum_calibration_error(confidence, correct, bins=3) == pytest.approx(0.45)
+    assert maximum_calibration_error(confidence, correct, bins=1) == pytest.approx(abs(2.9 / 5 - 3 / 5))
+
+
+def test_classwise_by_hand() -> None:
+    probabilities, gold = [[0.8, 0.2, 0.0], [0.6, 0.1, 0.3]], [0, 2]
+    # One bin: label 0 has 0.7 against 1/2, label 1 has 0.15 against 0, label 2 has 0.15 against 1/2.
+    assert classwise_calibration_error(probabilities, gold, bins=1) == pytest.approx((0.2 + 0.15 + 0.35) / 3)
+    # Two bins: label 0 as before; label 1 as before; label 2 as before, for 0 and 0.3 are in one.
+    assert classwise_calibration_error(probabilities, gold, bins=2) == pytest.approx((0.2 + 0.15 + 0.35) / 3)
+    # Ten bins, one example each but for label 1, whose 0.2 and 0.1 are in two: gaps 0.2, 0.6; 0.2, 0.1; 0, 0.7.
+    assert classwise_calibration_error(probabilities, gold, bins=10) == pytest.approx((0.4 + 0.15 + 0.35) / 3)
+
+
+def test_classwise_is_the_mean_over_labels() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(50):
+        n, k, bins = int(rng.integers(1, 60)), int(rng.integers(2, 9)), int(rng.integers(1, 20))
+        probabilities, gold = rng.dirichlet(np.ones(k), size=n), rng.integers(k, size=n)
+        errors = [plain_ece(probabilities[:, j], (gold == j).astype(float), bins, False) for j in range(k)]
+        assert classwise_calibration_error(probabilities, gold, bins) == pytest.approx(np.mean(errors), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "gold", "message"),
+    [
+        ([[0.5, 0.5]], [0, 1], r"shapes \(1, 2\) and \(2,\)"),
+        ([0.5, 0.5], [0, 1], "need probabilities"),
+        ([[0.5, 0.5]], [2], r"below 2, got \[2\]"),
+        ([[0.5, 1.5]], [0], "not a probability"),
+    ],
+)
+def test_faulty_distributions_are_named(probabilities: list[list[float]], gold: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        classwise_calibration_error(probabilities, gold)
 
 
 @pytest.mark.parametrize("equal_mass", [False, True])
@@ -108,19 +166,36 @@ def test_equals_the_definition(equal_mass: bool) -> None:
         assert own == pytest.approx(sum(gaps) / len(confidence), abs=1e-12)
 
 
+def drawn_sorted(n: int, resamples: int, seed: int) -> list[list[int]]:
+    """The examples of each resample in ascending order, which is how ties in confidence are broken."""
+    return [sorted(row) for row in np.random.default_rng(seed).integers(n, size=(resamples, n)).tolist()]
+
+
 @pytest.mark.parametrize("equal_mass", [False, True])
-def test_bootstrap_equals_a_plain_loop(equal_mass: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interval_equals_a_plain_loop(equal_mass: bool) -> None:
     confidence, correct = random_set(np.random.default_rng(2), 40)
-    rng = np.random.default_rng(7)
-    drawn = rng.integers(40, size=(200, 40))
-    loop = [plain_ece(confidence[row], correct[row], 15, equal_mass) for row in drawn]
+    loop = [plain_ece(confidence[row], correct[row], 15, equal_mass) for row in drawn_sorted(40, 200, seed=7)]
     interval = ece_interval(confidence, correct, equal_mass=equal_mass, resamples=200, seed=7, level=0.9)
     estimate = expected_calibration_error(confidence, correct, equal_mass=equal_mass)
     low, high = np.quantile(loop, [0.05, 0.95])
     mirrored = (min(max(2 * estimate - high, 0), estimate), max(2 * estimate - low, estimate))
     assert interval == pytest.approx((*mirrored, np.std(loop, ddof=1)), abs=1e-12)
-    monkeypatch.setattr("ia2_eval.scoring.calibration._BLOCK", 1000)
-    assert ece_interval(confidence, correct, equal_mass=equal_mass, resamples=200, seed=7, level=0.9) == interval
+
+
+def test_resamples_of_mce_and_classwise_ece_equal_a_plain_loop() -> None:
+    rng = np.random.default_rng(9)
+    probabilities, gold = rng.dirichlet(np.ones(3), size=30), rng.integers(3, size=30)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == gold
+    drawn = drawn_sorted(30, 50, seed=1)
+    greatest = [MCE(5).measure(confidence[row], correct[row].astype(float)) for row in drawn]
+    classwise = [classwise_calibration_error(probabilities[row], gold[row], bins=5) for row in drawn]
+    for statistic, loop in (
+        (mce_of(confidence, correct, 5), greatest),
+        (classwise_ece_of(probabilities, gold, 5), classwise),
+    ):
+        interval = bootstrap_interval(statistic, 30, resamples=50, seed=1)
+        low, high = np.quantile(loop, [0.025, 0.975])
+        assert interval == pytest.approx((low, high, np.std(loop, ddof=1)), abs=1e-12)
 
 
 def test_the_interval_of_calibrated_predictions_may_hold_zero_and_holds_the_estimate() -> None:
@@ -134,13 +209,6 @@ def test_the_interval_of_calibrated_predictions_may_hold_zero_and_holds_the_esti
         assert interval.lower <= expected_calibration_error(confidence, correct) <= interval.upper
         holds_zero += interval.lower == 0
     assert holds_zero >= 40
-
-
-def test_bootstrap_of_a_mean_has_the_textbook_standard_error() -> None:
-    values = np.random.default_rng(3).random(400)
-    interval = bootstrap_interval(lambda rows: rows.mean(axis=1), values, resamples=4000)
-    assert interval.standard_error == pytest.approx(values.std() / 20, rel=0.05)
-    assert interval.upper - interval.lower == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
 
 
 @pytest.mark.parametrize("equal_mass", [False, True])
@@ -179,19 +247,15 @@ def test_noise_floor_of_certain_answers_is_zero_and_repeats() -> None:
     ],
 )
 def test_faulty_input_is_named(confidence: list[float], correct: list[float], bins: int, message: str) -> None:
-    for measure in (expected_calibration_error, reliability_bins, netcal_ece, ece_interval):
+    for measure in (
+        expected_calibration_error,
+        maximum_calibration_error,
+        reliability_bins,
+        netcal_ece,
+        ece_interval,
+    ):
         with pytest.raises(ValueError, match=message):
             measure(confidence, correct, bins)
-
-
-def test_faulty_bootstrap_is_named() -> None:
-    for examples in ([], [np.ones(2), np.ones(3)], [np.ones(0)]):
-        with pytest.raises(ValueError, match="lengths"):
-            bootstrap_interval(lambda rows: rows.mean(axis=1), *examples)
-    with pytest.raises(ValueError, match="got 1 and"):
-        bootstrap_interval(lambda rows: rows.mean(axis=1), np.ones(3), resamples=1)
-    with pytest.raises(ValueError, match="and 95"):
-        bootstrap_interval(lambda rows: rows.mean(axis=1), np.ones(3), level=95)
 
 
 def test_importing_calibration_imports_no_torch() -> None:

@@ -69,16 +69,22 @@ def test_a_pair_that_takes_too_long_is_different_said_and_forgotten(caplog: pyte
         assert not equivalent("1", "9^{9^{9^{9^{9^{9}}}}}")
     assert time.monotonic() - start < math_equivalence.SECONDS_PER_PAIR + 2
     assert "no verdict on '9^{9^" in caplog.text
-    assert equivalent("1", "1.0"), "the next pair has a process again"
+    assert equivalent("1", "1.00"), "the next pair has a process again"
 
 
 def test_a_dead_process_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     assert equivalent("2", "2.0")
     assert math_equivalence._worker is not None
     math_equivalence._worker.process.kill()
-    equivalent("2", "2.0")
+    assert not equivalent("2", "2.00")
     assert "no verdict" in caplog.text
-    assert equivalent("2", "2.0")
+    assert equivalent("2", "2.00"), "no verdict is not remembered"
+
+
+def test_a_verdict_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert equivalent("6", "6.0") and not equivalent("6", "7.0")
+    monkeypatch.setattr(math_equivalence, "_running_worker", lambda: pytest.fail("math-verify was asked again"))
+    assert equivalent("6", "6.0") and not equivalent("6", "7.0")
 
 
 def test_outside_the_main_thread() -> None:

@@ -1,0 +1,1 @@
+"""Evaluating stored adapters on one loaded base: `ia2-eval evaluate`."""

@@ -1,0 +1,87 @@
+"""What stored adapters are evaluated on, and how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+from ia2_eval import __version__
+from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.lm.base_model import Base
+from ia2_eval.protocol import Protocol
+from ia2_eval.scoring.version import SCORING_VERSION
+
+MODELS = ("ia2-hf", "vllm")
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+DTYPES: tuple[str, ...] = get_args(Base.model_fields["dtype"].annotation)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """The choices of a command line."""
+
+    base: str
+    tasks: tuple[str, ...]
+    """Names and patterns of this package's tasks and of lm-eval's."""
+    out: Path
+    model: str = "ia2-hf"
+    dtype: str = "float32"
+    num_fewshot: int | None = None
+    """Demonstrations; None for the tasks' own choice."""
+    seed: int = 0
+    """Of the demonstrations of this package's tasks."""
+    protocol: str = "strict"
+    data_dir: Path | None = None
+    limit: int | None = None
+    batch_size: int | None = None
+    """None: 32, or as many as vLLM takes."""
+    device: str | None = None
+    use_cache: Path | None = None
+    """lm-eval's request cache."""
+
+    def __post_init__(self) -> None:
+        for option, value, known in (
+            ("--model", self.model, MODELS),
+            ("--protocol", self.protocol, PROTOCOLS),
+            ("--dtype", self.dtype, DTYPES),
+        ):
+            if value not in known:
+                raise UserError(f"{option} is {value!r}.{did_you_mean(value, known)}")
+        if not self.tasks:
+            raise UserError("--tasks names no task: give names, comma-separated, such as ia2_sst2,ia2_gsm8k")
+        if self.out.exists() and not self.out.is_dir():
+            raise UserError(f"--out {str(self.out)!r} is a file; give a directory")
+        if self.model == "vllm" and self.device is not None:
+            raise UserError("vLLM takes no --device: choose GPUs with CUDA_VISIBLE_DEVICES")
+        if self.model == "vllm" and self.paper:
+            raise UserError("--protocol paper evaluates merged adapters, which vLLM cannot: use --model ia2-hf")
+
+    @property
+    def paper(self) -> bool:
+        return self.protocol == "paper"
+
+    def identity(self, base: str, adapter: str | None, tasks: Mapping[str, object]) -> dict[str, Any]:
+        """What decides the results of an adapter; kept with them, and asked for before it is evaluated again.
+
+        Args:
+            base: fingerprint of the base.
+            adapter: sha256 of the adapter; None for the base alone.
+            tasks: versions of the tasks by name.
+        """
+        return {
+            "model": self.model,
+            "base": base,
+            "dtype": self.dtype,
+            "adapter": adapter,
+            "tasks": {name: str(each) for name, each in sorted(tasks.items())},
+            "num_fewshot": self.num_fewshot,
+            "seed": self.seed,
+            "protocol": self.protocol,
+            "data_dir": str(self.data_dir or os.environ.get("IA2_DATA_DIR") or ""),
+            "limit": self.limit,
+            "versions": {"ia2_eval": __version__, "scoring": SCORING_VERSION, "lm_eval": version("lm_eval")},
+        }
