@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, Qwen3Config
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelJoin
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel as ByteLevelCut
+from tokenizers.trainers import BpeTrainer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+)
 from transformers import Qwen3ForCausalLM as Qwen3
 
 from ia2_eval.embedded import MODEL_DIRECTORY
@@ -41,13 +55,23 @@ SHAPES: dict[str, dict[str, int]] = {
 NAMES = ("embedded", *SHAPES)
 
 
-def load(name: str, device: str = "cpu", dtype: str = "float32") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model in evaluation mode with frozen parameters, and the embedded model's tokenizer.
+def load(
+    name: str, device: str = "cpu", dtype: str = "float32", texts: Iterable[str] = ()
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model in evaluation mode with frozen parameters, and a tokenizer.
 
     Random models have the vocabulary of the tokenizer unless their shape gives another; what they say is noise, what
     they cost is not.
+
+    Args:
+        name: of the model.
+        device: where it is.
+        dtype: of its parameters.
+        texts: what the tokenizer of a random model is trained on; without any it is that of the embedded model, which
+            has a token for nearly each character of an English text.
     """
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIRECTORY)
+    known = list(texts) if name != "embedded" else []
+    tokenizer = trained_tokenizer(known) if known else AutoTokenizer.from_pretrained(MODEL_DIRECTORY)
     tensor_type = getattr(torch, dtype)
     if name == "embedded":
         model = AutoModelForCausalLM.from_pretrained(MODEL_DIRECTORY, dtype=tensor_type).to(device)
@@ -63,3 +87,14 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> tuple[PreTra
         with torch.device(device):
             model = Qwen3(config).to(tensor_type)
     return model.eval().requires_grad_(False), tokenizer
+
+
+def trained_tokenizer(texts: Iterable[str], size: int = 8192) -> PreTrainedTokenizerBase:
+    """A byte-level BPE tokenizer of the given texts, so that they have about as many tokens as with a real one."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevelCut(add_prefix_space=False), ByteLevelJoin()
+    trainer = BpeTrainer(
+        vocab_size=size, special_tokens=["<eos>"], initial_alphabet=ByteLevelCut.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>")

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -76,12 +77,19 @@ def synchronise() -> None:
 
 def peak_memory() -> str:
     """Most memory so far: of the process, and on the GPU where there is one."""
-    unit = 1 if platform.system() == "Darwin" else 1024
-    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    text = f"peak memory {process / 2**30:.2f} GiB of the process"
+    text = f"peak memory {resident() / 2**30:.2f} GiB of the process"
     if torch.cuda.is_available():
         text += f", {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB on the GPU"
     return text
+
+
+def resident() -> int:
+    """Most resident memory of this process in bytes. What Linux reports as such of a child includes its parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
 
 
 def machine() -> str:

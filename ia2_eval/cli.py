@@ -88,6 +88,63 @@ def run(
 
 
 @app.command()
+def evaluate(
+    tasks: Annotated[str, typer.Option(help="Comma-separated: this package's tasks and lm-eval's, patterns too.")],
+    out: Annotated[Path, typer.Option(help="Directory for the results, one folder per adapter.")],
+    base: Annotated[str, typer.Option(help="Hub name, local directory, or `embedded`.")],
+    adapter: Annotated[
+        list[str] | None, typer.Option(help="A PEFT adapter: DIR or NAME=DIR. Give it once for each.")
+    ] = None,
+    adapters_from: Annotated[
+        list[Path] | None, typer.Option(help="The --out of a run: all its adapters but fully trained models.")
+    ] = None,
+    with_base: Annotated[bool, typer.Option("--with-base", help="The base without an adapter, too.")] = False,
+    model: Annotated[str, typer.Option(help="`ia2-hf`, or `vllm` for LoRA adapters.")] = "ia2-hf",
+    num_fewshot: Annotated[int | None, typer.Option(min=0, help="Demonstrations. Default: the task's own.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the demonstrations (ia2_seed).")] = 0,
+    protocol: Annotated[str, typer.Option(help="`strict` or `paper`.")] = "strict",
+    data_dir: DataDir = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Requests at a time. Default: 32; vLLM: all.")] = None,
+    device: Device = None,
+    dtype: Annotated[str, typer.Option(help="Of the base: `float32`, `bfloat16` or `float16`.")] = "float32",
+    use_cache: Annotated[
+        Path | None, typer.Option(help="File for lm-eval's cache of requests; safe for all adapters together.")
+    ] = None,
+) -> None:
+    """Evaluate adapters on lm-eval tasks, the base loaded once. Run it again to do what is missing."""
+    from ia2_eval.adapters.evaluate import evaluate_adapters
+    from ia2_eval.adapters.settings import EvaluationSettings
+    from ia2_eval.adapters.stored import find_adapters
+
+    settings = EvaluationSettings(
+        base=base,
+        tasks=tuple(filter(None, (name.strip() for name in tasks.split(",")))),
+        out=out,
+        model=model,
+        dtype=dtype,
+        num_fewshot=num_fewshot,
+        seed=seed,
+        protocol=protocol,
+        data_dir=data_dir,
+        limit=limit,
+        batch_size=batch_size,
+        device=device,
+        use_cache=use_cache,
+    )
+    adapters = find_adapters(adapter or (), adapters_from or (), base)
+    raise typer.Exit(evaluate_adapters(settings, adapters, with_base, Console()))
+
+
+@app.command()
+def rescore(directory: Annotated[Path, typer.Argument(help="The --out of a run.")]) -> None:
+    """Compute every metric of a run's records anew from the stored samples, without a model."""
+    from ia2_eval.experiments.rescore import rescore_run
+
+    raise typer.Exit(rescore_run(directory, Console()))
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("runs/demo"),
     device: Device = None,
@@ -196,8 +253,9 @@ def embedded_build(
     "lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )
 def lm_eval(context: typer.Context) -> None:
-    """lm-eval's own command with the tasks of this package on its path: `ia2-eval lm-eval run --tasks ia2_sst2 ...`."""
+    """lm-eval's own command with this package's tasks and its model: `ia2-eval lm-eval run --model ia2-hf ...`."""
     from lm_eval.__main__ import cli_evaluate
+    from lm_eval.api.registry import model_registry
 
     from ia2_eval.shipped import TASKS_DIRECTORY
 
@@ -206,6 +264,8 @@ def lm_eval(context: typer.Context) -> None:
         raise UserError("lm-eval takes one --include_path, which is this package's here; run lm-eval itself for others")
     if len(arguments) > 1:  # a command or an option alone, such as `run` or `--help`, prints help
         arguments += ["--include_path", str(TASKS_DIRECTORY)]
+    if "ia2-hf" not in model_registry:
+        model_registry.register("ia2-hf", target="ia2_eval.lm.ia2_hf:IA2HF")  # imported when it is asked for
     sys.argv = ["lm-eval", *arguments]
     cli_evaluate()
 

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ia2_training.adapters import Ia3Adapter, LoraAdapter
 
 from ia2_eval import __version__, cli
 from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.shipped import TASKS_DIRECTORY
+from tests.adapters.small_adapters import store
 from tests.benchmarks.hub_rows import write_hub_rows
 from tests.experiments.small_runs import small_recipe
 
 HEAVY = ("torch", "transformers", "lm_eval", "netcal", "peft", "datasets", "pandas", "matplotlib", "fastchat", "ray")
-COMMANDS = ("run", "demo", "data", "leaderboard", "embedded", "lm-eval")
+COMMANDS = ("run", "evaluate", "rescore", "demo", "data", "leaderboard", "embedded", "lm-eval")
 
 
 def call(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -59,7 +61,9 @@ def test_help_lists_the_commands_at_once() -> None:
     assert seconds < 0.5
 
 
-@pytest.mark.parametrize("command", ["--version", "run --help", "embedded path", "data list embedded_mood"])
+@pytest.mark.parametrize(
+    "command", ["--version", "run --help", "evaluate --help", "embedded path", "data list embedded_mood"]
+)
 def test_small_commands_import_nothing_heavy(command: str) -> None:
     said, modules, _ = described(*command.split())
     assert modules == []
@@ -243,14 +247,85 @@ def test_a_leaderboard_of_nothing(
     assert "holds no records" in capsys.readouterr().err
 
 
-def test_lm_eval_knows_the_tasks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from lm_eval.models.dummy import DummyLM
+def test_evaluate_gives_what_lm_eval_gives_for_each_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
 
-    monkeypatch.setattr(DummyLM, "tokenizer", None)  # lm-eval would look for one on the hub, to log it
-    arguments = ("--model", "dummy", "--tasks", "ia2_embedded_mood", "--limit", "2")
-    assert call("lm-eval", "run", *arguments, monkeypatch=monkeypatch) == 0
+    monkeypatch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")  # takes seconds
+    tasks = ["ia2_embedded_mood", "ia2_embedded_arithmetic"]
+    adapters = [store(LoraAdapter(), tmp_path / "one", seed=1), store(Ia3Adapter(), tmp_path / "two", seed=2)]
+    command = ("evaluate", "--base", "embedded", "--adapter", adapters[0], "--adapter", f"second={adapters[1]}")
+    command += ("--tasks", ",".join(tasks), "--limit", "8", "--out", tmp_path / "out", "--device", "cpu")
+    assert call(*command, monkeypatch=monkeypatch) == 0
+    table = capsys.readouterr().out
+    for name, directory in zip(("one", "second"), adapters, strict=True):
+        arguments = {"pretrained": str(MODEL_DIRECTORY), "peft": str(directory), "dtype": "float32"}
+        expected = simple_evaluate(
+            model="hf",
+            model_args=arguments | {"softmax_dtype": "float32"},
+            tasks=tasks,
+            task_manager=TaskManager(include_path=str(TASKS_DIRECTORY), include_defaults=False, metadata={}),
+            limit=8,
+            batch_size=4,
+            device="cpu",
+        )
+        (path,) = (tmp_path / "out" / name).glob("results_*.json")
+        found = json.loads(path.read_text())["results"]
+        for task, metric in ((tasks[0], "acc,none"), (tasks[0], "ece,none"), (tasks[1], "acc,none")):
+            assert found[task][metric] == pytest.approx(expected["results"][task][metric], abs=1e-5)
+        assert f"{found[tasks[0]]['ece,none']:.3f}" in table and name in table
+    assert call(*command, monkeypatch=monkeypatch) == 0
+    assert "2 of 2 have results" in capsys.readouterr().out
+
+
+def test_mistakes_in_evaluate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("evaluate", "--base", "embedded", "--tasks", "ia2_embedded_mood", "--out", tmp_path / "out")
+    assert call(*command, monkeypatch=monkeypatch) == 2
+    assert "error: there is nothing to evaluate" in capsys.readouterr().err
+    assert call(*command, "--adapter", tmp_path, monkeypatch=monkeypatch) == 2
+    assert "holds no adapter_config.json" in capsys.readouterr().err
+    assert call(*command, "--with-base", "--model", "hf", monkeypatch=monkeypatch) == 2
+    assert "--model is 'hf'" in capsys.readouterr().err
+
+
+def test_rescore_gives_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Path] = []
+    monkeypatch.setattr(
+        "ia2_eval.experiments.rescore.rescore_run", lambda directory, console: given.append(directory) or 1
+    )
+    assert call("rescore", tmp_path, monkeypatch=monkeypatch) == 1
+    assert given == [tmp_path]
+
+
+def test_lm_eval_knows_the_tasks_and_the_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")  # takes seconds
+    arguments = ("--model", "ia2-hf", "--model_args", f"pretrained={MODEL_DIRECTORY},dtype=float32", "--device", "cpu")
+    tasks = ("--tasks", "ia2_embedded_mood", "--limit", "2")
+    assert call("lm-eval", "run", *arguments, *tasks, monkeypatch=monkeypatch) == 0
     table = capsys.readouterr().out
     assert "|ia2_embedded_mood|" in table and "|ece_mass" in table
+    assert "|acc_published" in table  # which lm-eval's own models do not tell
+
+
+def test_the_model_is_registered_when_its_module_is_there_and_when_it_is_not() -> None:
+    code = (
+        "import sys; from ia2_eval import cli; import lm_eval.__main__ as main; main.cli_evaluate = lambda: None\n"
+        "for _ in range(2):\n"
+        "    sys.argv = ['ia2-eval', 'lm-eval', 'run']\n"
+        "    try: cli.main()\n"
+        "    except SystemExit as ended: assert not ended.code\n"
+        "    from lm_eval.api.registry import get_model, model_registry\n"
+        "    before = 'ia2_eval.lm.ia2_hf' in sys.modules\n"
+        "    print(before, get_model('ia2-hf').__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["False IA2HF", "True IA2HF"]
 
 
 @pytest.mark.parametrize(

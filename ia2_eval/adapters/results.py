@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-IDENTITY = "ia2_eval"
-"""Key of the results file under which stands what decided them; the other keys are lm-eval's."""
+OURS = "ia2_eval"
+"""Key of the results file under which stands what this package adds: `identity`, what decided the results, and
+`ece_n`, by task, of how many examples the ECE is: those with an answer. The other keys are lm-eval's."""
 
 
 def find_results(directory: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
@@ -16,7 +17,7 @@ def find_results(directory: Path, identity: dict[str, Any]) -> dict[str, Any] | 
     for path in sorted(directory.glob("results_*.json"), reverse=True):
         try:
             results: dict[str, Any] = json.loads(path.read_bytes())
-            same = results[IDENTITY] == identity
+            same = results[OURS]["identity"] == identity
         except (OSError, ValueError, KeyError, TypeError):
             continue  # damaged, or of another making: what is missing is evaluated again
         date = path.stem.removeprefix("results_")
@@ -27,7 +28,7 @@ def find_results(directory: Path, identity: dict[str, Any]) -> dict[str, Any] | 
 
 def write_results(
     directory: Path, identity: dict[str, Any], results: dict[str, Any], samples: dict[str, list[Any]]
-) -> None:
+) -> dict[str, Any]:
     """Write what an evaluation gave, through lm-eval's own tracker; every file appears whole, the results last.
 
     Args:
@@ -36,18 +37,23 @@ def write_results(
         results: as `simple_evaluate` gives them, without samples.
         samples: by task.
 
+    Returns:
+        The results with what was added to them.
+
     Raises:
         OSError: they cannot be written.
     """
     from lm_eval.loggers import EvaluationTracker
 
+    counts = {task: sum("ece" in sample for sample in rows) for task, rows in samples.items()}
+    results = {**results, OURS: {"identity": identity, "ece_n": counts}}
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".partial-") as partial:
         # A path that ends in .json makes lm-eval write beside it, and not into a directory named after the model.
         tracker = EvaluationTracker(output_path=str(Path(partial) / "results.json"))
         config = results["config"]
         tracker.general_config_tracker.log_experiment_args(config["model"], config["model_args"], None, None, False)
-        tracker.save_results_aggregated({**results, IDENTITY: identity}, samples)
+        tracker.save_results_aggregated(results, samples)
         for task in results["configs"]:
             tracker.save_results_samples(task, samples[task])
         files = sorted(Path(partial).iterdir(), key=lambda file: file.name.startswith("results_"))
@@ -55,3 +61,4 @@ def write_results(
             raise OSError(f"lm-eval could not write all results to {str(directory)!r}: is the disk full?")
         for file in files:
             file.replace(directory / file.name)
+    return results

@@ -90,7 +90,7 @@ def _faults(adapter: StoredAdapter, base: str) -> Iterable[str]:
             yield f"{directory!r} holds no {WEIGHTS[0]}"
         if adapter.kind not in KINDS:
             yield (
-                f"{directory!r} is a {adapter.kind} adapter, and only {', '.join(KINDS)} share a loaded base: use "
+                f"{directory!r} is of kind {adapter.kind}, and only {', '.join(KINDS)} share a loaded base: use "
                 f"`ia2-eval lm-eval run --model ia2-hf --model_args pretrained={base},peft={directory} ...`"
             )
     elif (adapter.directory / "config.json").is_file():

@@ -47,19 +47,18 @@ def _manager(settings: EvaluationSettings) -> TaskManager:
         metadata["ia2_data_dir"] = str(settings.data_dir)
     if settings.paper and settings.num_fewshot:
         metadata["ia2_n"] = settings.num_fewshot
-    manager = TaskManager(include_path=str(TASKS_DIRECTORY), include_defaults=False, metadata=metadata)
-    others = [name for name in settings.tasks if not manager.match_tasks([name])]
+    own = TaskManager(include_path=str(TASKS_DIRECTORY), include_defaults=False, metadata=metadata)
+    others = [name for name in settings.tasks if not own.match_tasks([name])]
+    for name in others:
+        if name.startswith("ia2"):
+            raise UserError(f"there is no task {name!r}.{did_you_mean(name, own.all_tasks)}")
+        if settings.paper:
+            raise UserError(f"--protocol paper is for the tasks of this package, and {name!r} is none of them")
     if not others:
-        return manager
+        return own
     everything = TaskManager(include_path=str(TASKS_DIRECTORY), metadata=metadata)
-    unknown = [name for name in others if not everything.match_tasks([name])]
-    if unknown:
-        raise UserError(f"there is no task {unknown[0]!r}.{_near(unknown[0], manager, everything)}")
-    if settings.paper:
-        raise UserError(f"--protocol paper is one of this package's tasks only, and {others[0]!r} is lm-eval's")
+    for name in others:
+        if not everything.match_tasks([name]):
+            near = did_you_mean(name, everything.all_tasks)
+            raise UserError(f"there is no task {name!r}.{near if 'Did you mean' in near else ''}")
     return everything
-
-
-def _near(name: str, own: TaskManager, everything: TaskManager) -> str:
-    suggestion = did_you_mean(name, everything.all_tasks)
-    return suggestion if "Did you mean" in suggestion else did_you_mean(name, own.all_groups + own.all_subtasks)

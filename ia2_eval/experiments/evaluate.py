@@ -55,11 +55,8 @@ class Evaluator:
         )
         tasks = self._load_tasks(cell)
         output = evaluate(lm=lm, task_dict=tasks, limit=cell.limit, bootstrap_iters=0, log_samples=True)
-        dev = (
-            dev_samples(cell, load_benchmark(cell.source, self.settings.data_dir), lm)
-            if cell.temperature_scaling
-            else ()
-        )
+        source = load_benchmark(cell.source, self.settings.data_dir)
+        dev = dev_samples(cell, source, lm) if cell.temperature_scaling else []
         dev_path = self.store.write_samples(cell.key, f"{cell.source}.dev", dev) if dev else None
         return tuple(
             self._evaluation(cell, name, output["samples"][task], lm, dev).model_copy(update={"dev_samples": dev_path})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ia2_eval.leaderboard.aggregate import Row
 from ia2_eval.leaderboard.summary import describe_intervals
@@ -10,7 +10,14 @@ from ia2_eval.protocol import Protocol
 
 
 def caption(
-    protocol: Protocol, metrics: Mapping[str, str], rows: Sequence[Row], *, oracle: bool, mixed: bool, absent: bool
+    protocol: Protocol,
+    metrics: Mapping[str, str],
+    rows: Sequence[Row],
+    *,
+    shares: Collection[float],
+    oracle: bool,
+    mixed: bool,
+    absent: bool,
 ) -> Iterator[str]:
     """One remark each.
 
@@ -18,6 +25,7 @@ def caption(
         protocol: of the table.
         metrics: name in `leaderboard.csv` by name in the table.
         rows: that the table shows.
+        shares: of the examples that each calibration error of generated answers is of.
         oracle: whether learning rates were chosen on the reported sets.
         mixed: whether some results have the published metrics and others do not.
         absent: whether a cell that has finished lacks one of the metrics.
@@ -30,7 +38,7 @@ def caption(
     over = f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds" if seeds else "one evaluation"
     per_cent = " and ".join(name for name in metrics if name != "ECE")
     yield f"Mean over {over} ({spread} std); n: evaluated examples. In per cent: {per_cent}."
-    yield from _generations(protocol, metrics) if "unparsed" in metrics else _labels(metrics)
+    yield from _generations(protocol, metrics, shares) if "unparsed" in metrics else _labels(metrics)
     if mixed:
         yield "Some results lack acc_published and ece_published, so every one is shown by metrics that all have."
     if any(row.learning_rate is not None for row in rows):
@@ -66,8 +74,10 @@ def _labels(metrics: Mapping[str, str]) -> Iterator[str]:
         yield "acc: best label is the right one. ECE: 15 equal-width bins of label-normalised confidence."
 
 
-def _generations(protocol: Protocol, metrics: Mapping[str, str]) -> Iterator[str]:
+def _generations(protocol: Protocol, metrics: Mapping[str, str], shares: Collection[float]) -> Iterator[str]:
     yield "unparsed: share of answers without a readable result."
     if "ECE" in metrics:
         width = "15 equal-width bins" if protocol == "strict" else "ours, the paper has none; 15 equal-mass bins"
-        yield f"ECE: {width} of the probability of the written answer, over the examples that have one."
+        ends = dict.fromkeys(f"{100 * share:.0f}" for share in (min(shares), max(shares))) if shares else ()
+        of = f", {' to '.join(ends)} per cent of them (ece_n)" if ends else ""
+        yield f"ECE: {width} of the probability of the written answer, over the examples that mark one{of}."

@@ -42,7 +42,11 @@ def reliability_figure(
     per_size = ceil(len(styles) / PANELS_PER_LINE)
     columns = ceil(len(styles) / per_size)
     lines = per_size * len(sizes)
-    figure = Figure(figsize=(2.3 * columns + 0.7, 3.6 * lines + 0.7), layout="constrained")
+    title = fill(title, LETTERS * columns)
+    explained = "\n".join(fill(text, LETTERS * columns) for text in (confidence, EXPLAINED))
+    height = (3.8 if any(shown.n < shown.samples for shown in diagrams.values()) else 3.6) * lines
+    height += 0.3 + 0.2 * (title.count("\n") + explained.count("\n") + 1)
+    figure = Figure(figsize=(2.3 * columns + 0.7, height), layout="constrained")
     axes = figure.subplots(
         2 * lines, columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.6, 1] * lines}
     )
@@ -58,8 +62,8 @@ def reliability_figure(
         for diagram, histogram in band[:, 0].reshape(-1, 2):
             diagram.set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")
             histogram.set_ylabel("samples")
-    figure.supxlabel("\n".join(fill(text, LETTERS * columns) for text in (confidence, EXPLAINED)), fontsize=10)
-    figure.suptitle(fill(title, LETTERS * columns), fontsize=10)
+    figure.supxlabel(explained, fontsize=10)
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

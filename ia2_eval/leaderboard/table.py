@@ -172,6 +172,9 @@ def _table(
                 section.protocol,
                 metrics,
                 in_table,
+                shares=[
+                    row.mean / row.n for (place, _, metric), row in shown.items() if place in at and metric == "ece_n"
+                ],
                 oracle="oracle" in wanted,
                 mixed=accuracy == "acc_full_vocab" and "acc_published" in there,
                 absent=any(ABSENT in values for of_place in stacks.values() for values in of_place),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -73,8 +74,8 @@ class IA2HF(HFLM):  # type: ignore[misc]
         return ids
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        answer = super().loglikelihood
-        return self._by_group(requests, _task_name, lambda part, _: answer(part, disable_tqdm))
+        answer, quiet = super().loglikelihood, disable_tqdm or _no_bars()
+        return self._by_group(requests, _task_name, lambda part, _: answer(part, quiet))
 
     def _by_group(
         self,
@@ -142,7 +143,8 @@ class IA2HF(HFLM):  # type: ignore[misc]
         return LogLikelihood((float(log_likelihood), torch.equal(greedy, ids)), NextToken(text, tuple(top.tolist())))
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Texts") as bar:
+        quiet = disable_tqdm or self.rank != 0 or _no_bars()
+        with tqdm(total=len(requests), disable=quiet, desc="Texts") as bar:
             return self._by_group(requests, _generation_group, lambda part, key: self._generate(part, key[-1], bar))
 
     def _generate(self, requests: list[Instance], end: ScoredEnd | None, bar: tqdm) -> list[str]:
@@ -243,6 +245,11 @@ class IA2HF(HFLM):  # type: ignore[misc]
                 f"{self.max_length}: choose a smaller N or a model with a longer context. "
                 f"It begins with {self.tok_decode(row[:20])!r}."
             )
+
+
+def _no_bars() -> bool:
+    """Whether the environment asks for none; lm-eval's own bars do not heed it."""
+    return bool(os.environ.get("TQDM_DISABLE"))
 
 
 def _task_name(request: Instance) -> str | None:

@@ -16,6 +16,7 @@ from ia2_training.virtual_tokens import virtual_token_count, with_virtual_tokens
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
+from ia2_eval.errors import UserError
 from ia2_eval.lm.shared_prefix import SharedPrefix, continuation_cache
 
 if TYPE_CHECKING:
@@ -85,8 +86,13 @@ class Reading:
         caching = "past_key_values" in self._inputs
         with nullcontext() if self._prefix is None else self._prefix.attended(self._model):
             output = self._model(**self._inputs, attention_mask=mask, use_cache=caching, logits_to_keep=last)
+        if caching and getattr(output, "past_key_values", None) is None:
+            raise UserError(
+                f"a {self._model.config.model_type} model keeps no keys and values, so that ia2-hf cannot go on reading "
+                "where it stopped: use --model hf"
+            )
         logits: Tensor = output.logits
-        return logits
+        return logits[:, -last:]  # a model may not know `logits_to_keep`
 
 
 def _cache(model: PreTrainedModel | PeftModel, room: int) -> Cache:
@@ -105,6 +111,13 @@ def all_layers_see_everything(model: PreTrainedModel | PeftModel) -> bool:
     return not kinds - {"full_attention"} and all(window is None for window in windows)
 
 
+def _positions_depend_on_length(model: PreTrainedModel | PeftModel) -> bool:
+    """Whether the rotary frequencies of all tokens change once the text is long, those of a prefix too."""
+    rotary = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = {each.get("rope_type") for each in (rotary, *rotary.values()) if isinstance(each, dict)}
+    return not kinds.isdisjoint({"dynamic", "longrope"})
+
+
 PROBE = 12
 """Tokens of the texts on which a model is tried."""
 
@@ -113,10 +126,11 @@ PROBE = 12
 def can_share_prefix(model: PreTrainedModel | PeftModel) -> bool:
     """Whether a model gives the same behind a shared prefix as when it reads whole texts.
 
-    It cannot where layers see a window only; whatever else a model may do (biases of positions, caps on scores, sinks)
-    shows in a trial on three texts. A model that fails is to read whole texts.
+    It cannot where layers see a window only, or positions depend on the length of the text. Whatever else a model may
+    do (biases of positions, caps on scores, sinks) shows in a trial on three texts. A model that fails is to read whole
+    texts.
     """
-    if not all_layers_see_everything(model) or virtual_token_count(model):
+    if not all_layers_see_everything(model) or _positions_depend_on_length(model) or virtual_token_count(model):
         return False
     draws = torch.Generator().manual_seed(0)
     vocabulary = model.config.get_text_config().vocab_size
@@ -124,13 +138,16 @@ def can_share_prefix(model: PreTrainedModel | PeftModel) -> bool:
     beginning, ends = first[: PROBE // 2], [first[PROBE // 2 :], others[0][:3], others[1][:4]]
     expected = torch.cat([Reading(model, [beginning + end]).first() for end in ends])
     try:
-        found = Reading(model, ends, SharedPrefix.read(model, beginning)).first()
+        found, other = (
+            Reading(model, ends, SharedPrefix.read(model, ids)).first() for ids in (beginning, others[0][: PROBE // 2])
+        )
     except Exception as error:
         # A model may refuse a cache, an attention or an argument in many ways; it is slower then, not wrong.
         logger.warning("this model reads every prompt from its beginning: %s: %s", type(error).__name__, error)
         return False
     tolerance = 1e-3 if model.dtype in (torch.float32, torch.float64) else 5e-2
     same = torch.allclose(found, expected, rtol=0, atol=tolerance * max(1.0, expected.abs().max().item()))
-    if not same:
+    attends = not torch.equal(found, other)  # where it hardly matters what is before, a model that ignores it is close
+    if not same or not attends:
         logger.warning("this model reads every prompt from its beginning: its attention is of another kind")
-    return same
+    return same and attends

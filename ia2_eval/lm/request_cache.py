@@ -26,7 +26,7 @@ from ia2_eval.scoring.version import SCORING_VERSION
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
-    from sqlitedict import SqliteDict
+    from sqlitedict import SqliteDict  # type: ignore[import-untyped]
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SETTINGS = (
@@ -151,7 +151,7 @@ def checksums(tensor: Tensor, factors: Tensor) -> Tensor:
     """
     data = tensor.detach().contiguous().view(-1).view(torch.uint8)
     words = torch.nn.functional.pad(data, (0, -len(data) % 4)).view(torch.int32)
-    sums = [(chunk * factors[: len(chunk)]).sum() for chunk in words.split(CHUNK)]  # int32 x int64 is int64
+    sums = [(chunk * factors[: len(chunk)]).sum() for chunk in torch.split(words, CHUNK)]  # int32 x int64 is int64
     return torch.stack(sums).cpu()
 
 

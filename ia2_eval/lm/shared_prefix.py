@@ -35,6 +35,9 @@ BLOCK = {"cpu": 2**20}
 """Attention scores that are in memory at a time, by device: on a CPU what its caches hold."""
 BLOCK_ELSEWHERE = 2**26
 
+OTHER_KINDS = ("softcap", "s_aux", "sinks", "sliding_window", "position_bias", "indices", "block_indices")
+"""Settings under which a model's attention is not the plain one that is merged here."""
+
 
 @dataclass(frozen=True)
 class SharedPrefix:
@@ -68,6 +71,7 @@ class SharedPrefix:
             yield
         finally:
             config._attn_implementation = before
+            AttentionInterface.register(ATTENTION, _attend)  # the registry must not keep the prefix in memory
 
 
 def continuation_cache(layers: int, prefix_length: int, room: int) -> Cache:
@@ -107,19 +111,26 @@ def _attend(
         value: of the same.
         attention_mask: [B, 1, T, S], True where a query attends; None: each to itself and what is before it.
         scaling: of the scores; None for 1 / sqrt(d).
-        settings: what an attention may be asked for besides, none of which `can_share_prefix` lets through.
+        settings: what an attention may be asked for besides.
+
+    Raises:
+        NotImplementedError: the model's attention is of another kind.
     """
+    other = [name for name in OTHER_KINDS if settings.get(name) is not None]
+    if other:
+        raise NotImplementedError(f"attention with {', '.join(other)} cannot be merged from parts")
     rows, heads, tokens, width = query.shape
     groups, length = key.shape[1:3]
     shared_keys, shared_values = prefix.layers[int(module.layer_idx)]  # type: ignore[arg-type]
     query = query.float() * (width**-0.5 if scaling is None else scaling)
     query = query.view(rows, groups, heads // groups, tokens, width)
     together = query.transpose(0, 1).reshape(1, groups, 1, -1, width)  # [1, K, 1, B * H/K * T, d]: all rows as one
-    shared, shared_mass = (
-        part.view(groups, rows, heads // groups, tokens, -1).transpose(0, 1)
-        for part in _attention(together, shared_keys, shared_values)
-    )
-    own, own_mass = _attention(query, key, value, _allowed(attention_mask, tokens, length, query.device))
+    with torch.autocast(query.device.type, enabled=False):  # an error of the masses is one of the weights
+        shared, shared_mass = (
+            part.view(groups, rows, heads // groups, tokens, -1).transpose(0, 1)
+            for part in _attention(together, shared_keys, shared_values)
+        )
+        own, own_mass = _attention(query, key, value, _allowed(attention_mask, tokens, length, query.device))
     merged = own.lerp(shared, (shared_mass - own_mass).sigmoid())  # exp(A) / (exp(A) + exp(B)) = sigmoid(A - B)
     return merged.flatten(1, 2).transpose(1, 2).to(value.dtype).contiguous(), None
 

@@ -105,7 +105,14 @@ def measure_generations(
 ) -> Measured:
     """Metrics of examples whose answer is marked in a generated text.
 
-    Calibration is that of the examples with an answer: they are `ece_n`.
+    Calibration is that of the examples with a marked answer: they are `ece_n`. An answer that only the paper's parsers
+    find, in an unmarked text, has no place in it and so no confidence.
+
+    Args:
+        samples: rows as `rescored` leaves them under this format and protocol.
+        answer_format: of the benchmark.
+        protocol: whose parsers read the texts.
+        bins: of the calibration errors.
 
     Raises:
         ValueError: no samples.

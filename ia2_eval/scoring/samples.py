@@ -77,7 +77,7 @@ class GenerationSample(Frozen):
     prompt_sha256: str
     prediction: str = Field(description="the generated text")
     confidence: Probability | None = Field(
-        description="probability of writing this answer after the text before it; None without an answer or token_ends"
+        description="probability of the marked answer after the text before it; None without such or token_ends"
     )
     correct: bool
     log_likelihoods: tuple[float, ...] = Field(default=(), description="empty: there are no labels")
@@ -120,7 +120,7 @@ def label_sample(prompt: str, answers: Sequence[tuple[float, bool]], labels: Seq
     """
     if len(answers) != len(labels):
         raise ValueError(f"{len(answers)} results for the {len(labels)} labels {list(labels)}")
-    first = answers[0]
+    told = [answer.next_token for answer in answers if isinstance(answer, LogLikelihood)]
     unscored = LabelSample(
         prompt_sha256=_sha256(prompt),
         prediction="",
@@ -129,8 +129,8 @@ def label_sample(prompt: str, answers: Sequence[tuple[float, bool]], labels: Seq
         correct_full_vocab=bool(answers[gold][1]),
         log_likelihoods=tuple(float(log_likelihood) for log_likelihood, _ in answers),
         gold=labels[gold],
-        # All labels continue the same prompt, so they carry the same token.
-        next_token=first.next_token if isinstance(first, LogLikelihood) else None,
+        # All labels continue the same prompt, so all carry the same token.
+        next_token=told[0] if len(told) == len(answers) else None,
     )
     return unscored.rescored(labels)
 

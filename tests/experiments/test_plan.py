@@ -272,7 +272,12 @@ def test_the_published_grids(name: str, sizes: dict[str, int], weights: set[floa
     assert {(c.protocol, c.epochs) for c in cells if c.trained} == {("paper", 50)}
 
 
-@pytest.mark.parametrize("name", ["demo", "quickstart", "embedded_methods", "embedded_alignment", "embedded_low_data"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("demo", "quickstart", "embedded_methods", "embedded_alignment", "embedded_low_data", "embedded_calibration"),
+    ],
+)
 def test_the_small_shipped_recipes_can_be_planned(name: str, hub_rows: Path) -> None:
     recipe = load_recipe(RECIPES_DIRECTORY / f"{name}.yaml")
     cells = cells_of(recipe, recipe.base, hub_rows)

@@ -126,6 +126,17 @@ def test_paper_calibrates_generated_answers_in_equal_mass_bins_and_says_that_it_
     assert any("the paper has none; 15 equal-mass bins" in remark for remark in table.caption)
 
 
+def test_the_caption_tells_of_how_many_texts_the_calibration_is():
+    def remark(*records):
+        return next(line for line in tables_of(records)[0].caption if line.startswith("ECE"))
+
+    icl = gsm8k("icl", {"ece": 0.1, "ece_n": 2.0}, {"ece": 0.1, "ece_n": 3.0})  # of 10 examples each
+    assert remark(*icl).endswith("over the examples that mark one, 25 per cent of them (ece_n).")
+    no_icl = gsm8k("no_icl", {"ece": 0.1, "ece_n": 9.0})
+    assert remark(*icl, *no_icl).endswith("25 to 90 per cent of them (ece_n).")
+    assert remark(*gsm8k("icl", {"ece": 0.1})).endswith("over the examples that mark one.")
+
+
 def test_paper_shows_the_published_metrics_only_where_every_record_has_them():
     old = {"acc": 0.1, "acc_full_vocab": 0.5, "ece": 0.9, "ece_mass": 0.2}
     new = old | {"acc_published": 0.6, "ece_published": 0.3}

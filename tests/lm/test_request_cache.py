@@ -26,6 +26,12 @@ from ia2_eval.shipped import TASKS_DIRECTORY
 TASKS = ["ia2_embedded_mood", "ia2_embedded_arithmetic"]
 
 
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm-eval lists the installed packages with every result, in seconds."""
+    monkeypatch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")
+
+
 @pytest.fixture
 def base() -> BaseModel:
     return load(locate(Base(model="embedded")), "cpu")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring import math_equivalence
-from ia2_eval.scoring.answers import ANSWER_FORMATS, AnswerFormat
+from ia2_eval.scoring.answers import ANSWER_FORMATS, AnswerFormat, scored_end, scored_text
 
 GOLD = {"hash_line": "6 * 7 = <<6*7=42>>42\n#### 42", "hash_text": "by then\n#### mitosis", "boxed": r"so \boxed{42}."}
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -125,6 +125,20 @@ long_texts = st.builds(
     lambda head, body, tail, times: (head + body * times)[:100_000] + tail,
     fragments, fragments, fragments, st.sampled_from([1, 2, 100_000]),
 )  # fmt: skip
+nested_braces = st.builds(
+    lambda head, opening, inner, closed: head + opening * 10_000 + inner + "}" * closed,
+    fragments,
+    st.sampled_from(["{", "\\boxed{", "\\boxed{{", "\\frac{1}{"]),
+    fragments,
+    st.sampled_from([0, 9_999, 20_001]),
+)
+long_digit_runs = st.builds(
+    lambda head, sign, digits, tail: head + sign + (digits * 100_000)[:100_000] + tail,
+    st.sampled_from(["", "#### ", "\\boxed{", "Answer: ", "x"]),
+    st.sampled_from(["", "-", "$"]),
+    st.sampled_from(["9", "0", "1,", "1,000", "3.", "1 ", "7/"]),
+    fragments,
+)
 
 
 @pytest.fixture
@@ -154,14 +168,56 @@ def test_repetition_is_read_in_linear_time(answer_format: AnswerFormat, protocol
 @each_format
 @each_protocol
 @pytest.mark.usefixtures("no_math")
-@settings(max_examples=40, deadline=None)
-@given(text=long_texts)
+@settings(max_examples=60, deadline=None)
+@given(text=long_texts | nested_braces | long_digit_runs)
 def test_no_text_raises_or_hangs(answer_format: AnswerFormat, protocol: Protocol, text: str) -> None:
     gold = GOLD[answer_format.name]
     assert seconds(answer_format.correct, text, gold, protocol) < 1
-    assert seconds(answer_format.end, text) < 1
+    assert seconds(answer_format.parse, text, protocol) < 1
+    for where in (answer_format.locate, answer_format.end, scored_end(answer_format.name, protocol)):
+        assert seconds(where, text) < 1
+    if answer_format.normalise is not None:
+        assert seconds(answer_format.correct_normalised, text, gold, protocol) < 1
     if not (answer_format.parse(text, protocol) or "").strip():
         assert not answer_format.correct(text, text, protocol)
+        assert not answer_format.correct(text, gold, protocol)
+
+
+@each_format
+@each_protocol
+@pytest.mark.usefixtures("no_math")
+@given(blank=st.text(st.sampled_from(" \t\n\r\v\f\u00a0\u2003\u2028\u3000"), max_size=4), other=fragments)
+def test_a_blank_answer_is_never_right(answer_format: AnswerFormat, protocol: Protocol, blank: str, other: str) -> None:
+    for text in (blank, f"####{blank}", f"\\boxed{{{blank}}}"):
+        if not (answer_format.parse(text, protocol) or "").strip():
+            assert not answer_format.correct(text, other, protocol)
+            assert not answer_format.correct(other, text, protocol)
+            assert not answer_format.correct(text, text, protocol)
+    assert not answer_format.correct(blank, other, protocol)
+    assert answer_format.parse(blank, "strict") is None
+
+
+@each_format
+@each_protocol
+@pytest.mark.usefixtures("no_math")
+@given(text=fragments, more=fragments)
+def test_nothing_beyond_the_scored_end_counts(
+    answer_format: AnswerFormat, protocol: Protocol, text: str, more: str
+) -> None:
+    end = scored_end(answer_format.name, protocol)
+    stop = end(text)
+    if stop is not None:
+        assert end(text + more) == stop
+        cut, whole = (scored_text(t, protocol) for t in (text[:stop], text + more))
+        assert answer_format.parse(cut, protocol) == answer_format.parse(whole, protocol)
+
+
+def test_scored_end_by_hand() -> None:
+    text = "Six.\n\nSo\n#### 6\n\nQuestion"
+    assert scored_end("hash_line", "strict")(text) == text.index("\n\nQuestion")
+    assert scored_end("hash_line", "paper")(text) == text.index("\n\nSo")
+    assert scored_end("hash_line", "paper")("Six.\n#### 6\n") is None
+    assert scored_text(text, "paper") == "Six." and scored_text(text, "strict") == text
 
 
 @each_format

@@ -258,6 +258,8 @@ def test_faulty_input_is_named(confidence: list[float], correct: list[float], bi
             measure(confidence, correct, bins)
 
 
-def test_importing_calibration_imports_no_torch() -> None:
-    code = "import sys, ia2_eval.scoring.calibration; sys.exit(bool({'netcal', 'torch'} & set(sys.modules)))"
+@pytest.mark.parametrize("module", ["calibration", "metrics", "lm_eval_metrics"])
+def test_importing_scoring_imports_nothing_heavy(module: str) -> None:
+    heavy = {"netcal", "torch", "scipy", "lm_eval", "math_verify"}
+    code = f"import sys, ia2_eval.scoring.{module}; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

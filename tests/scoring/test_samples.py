@@ -52,6 +52,8 @@ def test_label_sample_by_hand() -> None:
 
 def test_plain_answers_tell_no_next_token() -> None:
     assert label_sample("", [(-1.0, False), (-2.0, False)], LABELS[:2], 0).next_token is None
+    for mixed in ([*answers(0.1), (-2.0, False)], [(-2.0, False), *answers(0.1)]):
+        assert label_sample("", mixed, LABELS[:2], 0).next_token is None
 
 
 def test_label_rows_survive_the_disk() -> None:

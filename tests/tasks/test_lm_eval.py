@@ -93,12 +93,14 @@ def test_all_tasks_run(invented_rows: Path) -> None:
     for task, metrics in results["results"].items():
         benchmark = BENCHMARKS[task.removeprefix("ia2_").split("_to_")[-1]]
         if benchmark.single_token:
-            for metric in ("acc", "acc_full_vocab", "ece", "ece_mass", "brier", "nll"):
+            for metric in ("acc", "acc_full_vocab", "ece", "ece_mass", "mce", "ece_classwise", "brier", "nll", "auroc"):
                 assert isinstance(metrics[f"{metric},none"], float), (task, metric)
-            assert isinstance(metrics["ece_stderr,none"], float)
-            assert isinstance(metrics["ece_mass_stderr,none"], float)
+            for metric in ("ece", "ece_mass", "auroc"):
+                assert isinstance(metrics[f"{metric}_stderr,none"], float), (task, metric)
+            assert not any("published" in metric for metric in metrics), "the dummy model does not tell"
         else:
             assert {"acc,none", "unparsed,none"} <= set(metrics)
+            assert not {"ece,none", "tokens,none"} & set(metrics)
             assert metrics["unparsed,none"] == 1.0  # the dummy model says `lol`
         shots = results["n-shot"][task]
         assert shots == (0 if task in {"ia2_poems", "ia2_bbcn", "ia2_qascr", "ia2_gsm8ks"} else 2)

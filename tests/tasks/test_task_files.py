@@ -11,6 +11,8 @@ from lm_eval.tasks._yaml_loader import load_yaml
 from ia2_eval.benchmarks import BENCHMARKS
 from ia2_eval.benchmarks.lm_eval_dataset import KEYS
 from ia2_eval.benchmarks.selection import EvaluationOnly
+from ia2_eval.scoring.lm_eval_metrics import process_generation, process_multiple_choice
+from ia2_eval.scoring.model_answers import GeneratedText, LogLikelihood, NextToken
 from ia2_eval.shipped import TASKS_DIRECTORY
 
 EMBEDDED = [name for name in BENCHMARKS if name.startswith("embedded_")]
@@ -76,12 +78,30 @@ def test_a_task_says_what_the_registry_says(task: str, source: str, evaluated: s
         }
 
 
-def test_metrics() -> None:
-    single = ["acc", "acc_full_vocab", "ece", "ece_stderr", "ece_mass", "ece_mass_stderr", "brier", "nll"]
-    for name, benchmark in BENCHMARKS.items():
-        listed = [metric["metric"] for metric in config(f"ia2_{name}")["metric_list"]]
-        if benchmark.single_token:
-            assert listed == single
-        else:
-            assert [metric for metric in listed if metric != "acc_normalised"] == ["acc", "unparsed"]
-            assert ("acc_normalised" in listed) == (benchmark.answer_format == "hash_text")
+def contributed(single_token: bool) -> list[str]:
+    """What a document of a model that tells everything contributes to, in order."""
+    token = NextToken("1", (-0.5, -1.5))
+    doc = {"prompt": "Q", "choices": ["0", "1"], "gold": 1, "answer": "#### 1", "protocol": "strict"}
+    if single_token:
+        return list(process_multiple_choice(doc, [LogLikelihood((-1.0, True), token)] * 2))
+    text = GeneratedText("#### 1", (5, 6), (-0.1, -0.2))
+    return list(process_generation(doc | {"answer_format": "hash_text"}, [text]))
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_metric_of_a_document_has_an_aggregation(name: str) -> None:
+    """Without one lm-eval takes the mean, which fails on pairs."""
+    metrics = config(f"ia2_{name}")["metric_list"]
+    listed = [metric["metric"] for metric in metrics]
+    assert sorted(listed) == sorted(contributed(BENCHMARKS[name].single_token))
+    assert all(metric["aggregation"] and "higher_is_better" in metric for metric in metrics)
+
+
+@pytest.mark.parametrize("single_token", [True, False])
+def test_standard_errors_come_after_what_they_are_of(single_token: bool) -> None:
+    """lm-eval writes "N/A" in their place with the metric itself."""
+    names = contributed(single_token)
+    errors = [name for name in names if name.endswith("_stderr")]
+    assert {"ece_stderr", "ece_mass_stderr", "auroc_stderr"} <= set(errors)
+    for error in errors:
+        assert names.index(error.removesuffix("_stderr")) < names.index(error)

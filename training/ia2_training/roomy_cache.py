@@ -28,11 +28,17 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self._show(width)
 
     def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append states; those of all positions so far, views into the tensors."""
+        """Append states; those of all positions so far, views into the tensors.
+
+        Raises:
+            ValueError: there is no room for them.
+        """
         if not self.is_initialized:
             self._room += keys.shape[2]
             self.allocate(keys.shape[0], 0, keys, values)
         start, end = self.keys.shape[2], self.keys.shape[2] + keys.shape[2]
+        if end > self._keys.shape[2]:  # one position would be dropped silently: it broadcasts to none
+            raise ValueError(f"{end} positions do not fit into a cache with room for {self._keys.shape[2]}")
         self._keys[:, :, start:end], self._values[:, :, start:end] = keys, values
         self._show(end)
         return self.keys, self.values

@@ -1,0 +1,191 @@
+"""What `ia2-eval evaluate` does: many adapters on one loaded base, through lm-eval's tasks."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ia2_eval.adapters.results import find_results, write_results
+from ia2_eval.adapters.settings import EvaluationSettings
+from ia2_eval.adapters.stored import BASE_NAME, StoredAdapter
+from ia2_eval.adapters.table import print_table, sentence
+from ia2_eval.adapters.tasks import load_tasks
+from ia2_eval.atomic import write_atomically
+from ia2_eval.errors import UserError
+from ia2_eval.lm.base_model import Base, BaseFiles, locate, require_device
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it."""
+FAILURE = "failure.txt"
+"""In the directory of an adapter whose last evaluation failed: why."""
+
+Adapted = Callable[[StoredAdapter | None], AbstractContextManager["LM"]]
+"""lm-eval's model with an adapter; with None that of the base."""
+
+
+def evaluate_adapters(
+    settings: EvaluationSettings, adapters: Sequence[StoredAdapter], with_base: bool, console: Console
+) -> int:
+    """Evaluate what has no results yet and print all results; 0, 1 when some failed, or 130 when interrupted.
+
+    Raises:
+        UserError: base, tasks or settings cannot be used; nothing has been evaluated.
+    """
+    if not adapters and not with_base:
+        raise UserError("there is nothing to evaluate: give --adapter DIR, --adapters-from RUN or --with-base")
+    _quieten()
+    if settings.device is not None:
+        require_device(settings.device)
+    if settings.model == "vllm":
+        from ia2_eval.lm.vllm_adapters import required_rank
+
+        required_rank(adapters)
+    files = locate(Base.model_validate({"model": settings.base, "dtype": settings.dtype}))
+    session = _Session(settings, files, load_tasks(settings))
+    subjects = [None, *adapters] if with_base else list(adapters)
+    found = {_name(subject): session.stored(subject) for subject in subjects}
+    waiting = [subject for subject in subjects if found[_name(subject)] is None]
+    if len(waiting) < len(subjects):
+        _say(console, f"{len(subjects) - len(waiting)} of {len(subjects)} have results in {settings.out}")
+    try:
+        failed = session.evaluate_all(waiting, adapters, found, console) if waiting else []
+    except KeyboardInterrupt:
+        done = sum(results is not None for results in found.values())
+        _say(console, f"interrupted: {done} of {len(subjects)} are evaluated; the same command continues")
+        return INTERRUPTED
+    print_table({name: results for name, results in found.items() if results is not None}, console)
+    if failed:
+        _say(console, f"{len(failed)} of {len(subjects)} failed: {', '.join(failed)}; why: {settings.out}/*/{FAILURE}")
+    return 1 if failed else 0
+
+
+@dataclass
+class _Session:
+    settings: EvaluationSettings
+    files: BaseFiles
+    tasks: dict[str, Any]
+    _environment: dict[str, Any] | None = None
+
+    def _identity(self, subject: StoredAdapter | None) -> dict[str, Any]:
+        versions = {name: task.VERSION for name, task in self.tasks["tasks"].items()}
+        return self.settings.identity(self.files.base.fingerprint, subject.sha256 if subject else None, versions)
+
+    def stored(self, subject: StoredAdapter | None) -> dict[str, Any] | None:
+        """Results of an earlier evaluation."""
+        return find_results(self.settings.out / _name(subject), self._identity(subject))
+
+    def evaluate_all(
+        self,
+        waiting: Sequence[StoredAdapter | None],
+        adapters: Sequence[StoredAdapter],
+        found: dict[str, dict[str, Any] | None],
+        console: Console,
+    ) -> list[str]:
+        """Load the base and evaluate what waits, into `found`; names of what failed."""
+        try:
+            self.settings.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to --out {str(self.settings.out)!r}: {error}") from error
+        adapted = _load(self.settings, self.files, adapters)
+        failed = []
+        for number, subject in enumerate(waiting, start=1):
+            name = _name(subject)
+            try:
+                found[name] = results = self.evaluate(subject, adapted)
+                said = sentence(results)
+            except Exception as error:
+                failed.append(name)
+                said = f"failed: {type(error).__name__}: {error}"
+                write_atomically(self.settings.out / name / FAILURE, traceback.format_exc().encode())
+            _say(console, f"[{number}/{len(waiting)}] {name}: {said}")
+        return failed
+
+    def evaluate(self, subject: StoredAdapter | None, adapted: Adapted) -> dict[str, Any]:
+        """Evaluate an adapter and write its results."""
+        from lm_eval.api.model import CachingLM
+        from lm_eval.evaluator import evaluate
+
+        started = time.time()
+        _seed()
+        with adapted(subject) as lm:
+            cache = self.settings.use_cache
+            asked = lm if cache is None else CachingLM(lm, f"{cache}_rank{lm.rank}.db")
+            results: dict[str, Any] = evaluate(lm=asked, task_dict=self.tasks, limit=self.settings.limit)
+            self._describe(results, lm, subject, started)
+        samples = results.pop("samples")
+        directory = self.settings.out / _name(subject)
+        results = write_results(directory, self._identity(subject), results, samples)
+        (directory / FAILURE).unlink(missing_ok=True)
+        return results
+
+    def _describe(self, results: dict[str, Any], lm: LM, subject: StoredAdapter | None, started: float) -> None:
+        """What lm-eval's `simple_evaluate` adds to the results of `evaluate`."""
+        from lm_eval.loggers.utils import add_env_info, add_tokenizer_info, get_git_commit_hash
+
+        if self._environment is None:  # lm-eval collects it in a second or two
+            self._environment = {"git_hash": get_git_commit_hash()}
+            add_env_info(self._environment)
+        settings = self.settings
+        arguments = {"pretrained": settings.base, "dtype": settings.dtype}
+        results["config"] = {
+            "model": settings.model,
+            "model_args": arguments | ({"peft": str(subject.directory)} if subject else {}),
+            **(lm.get_model_info() if hasattr(lm, "get_model_info") else {}),
+            "model_sha": self.files.base.fingerprint,
+            "batch_size": settings.batch_size,
+            "device": settings.device,
+            "use_cache": None if settings.use_cache is None else str(settings.use_cache),
+            "limit": settings.limit,
+            **({"peft_sha": subject.sha256} if subject else {}),
+        }
+        results["date"] = started
+        results.update(self._environment)
+        add_tokenizer_info(results, lm)
+
+
+def _load(settings: EvaluationSettings, files: BaseFiles, adapters: Sequence[StoredAdapter]) -> Adapted:
+    if settings.model == "vllm":
+        from ia2_eval.lm.vllm_adapters import VLLMAdapters
+
+        return VLLMAdapters(files, adapters, settings.batch_size).adapted
+    from ia2_eval.lm.hf_adapters import HFAdapters
+
+    return HFAdapters(files, settings.device, settings.batch_size, settings.paper).adapted
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _name(subject: StoredAdapter | None) -> str:
+    return BASE_NAME if subject is None else subject.name
+
+
+def _seed() -> None:
+    """The seeds of lm-eval's own command, for tasks that sample."""
+    import numpy as np
+    import torch
+    from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
+
+    random.seed(DEFAULT_RANDOM_SEED)
+    np.random.seed(DEFAULT_OTHER_SEED)
+    torch.manual_seed(DEFAULT_OTHER_SEED)
+
+
+def _quieten() -> None:
+    """Libraries speak up only when something is wrong."""
+    for chatty in ("lm_eval", "httpx", "datasets", "transformers"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

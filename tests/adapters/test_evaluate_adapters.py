@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import json
+import logging
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+import pytest
+import yaml
+from ia2_training.adapters import Ia3Adapter, LoraAdapter, PrefixAdapter, PromptAdapter
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+from rich.console import Console
+
+from ia2_eval.adapters import evaluate as module
+from ia2_eval.adapters.evaluate import evaluate_adapters
+from ia2_eval.adapters.settings import EvaluationSettings
+from ia2_eval.adapters.stored import StoredAdapter, find_adapters
+from ia2_eval.embedded import MODEL_DIRECTORY
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.recipe import Recipe
+from ia2_eval.lm import hf_adapters
+from ia2_eval.lm.base_model import load
+from ia2_eval.shipped import TASKS_DIRECTORY
+from tests.adapters.small_adapters import store
+from tests.experiments.small_runs import LIMIT, small_recipe, small_run
+
+MOOD, ARITHMETIC = "ia2_embedded_mood", "ia2_embedded_arithmetic"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm-eval lists the installed packages with every result, in seconds."""
+    monkeypatch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> list[StoredAdapter]:
+    directory = tmp_path_factory.mktemp("adapters")
+    adapters = {"lora": LoraAdapter(), "ia3": Ia3Adapter(), "prompt": PromptAdapter(3), "prefix": PrefixAdapter(3)}
+    return find_adapters([str(store(adapter, directory / name)) for name, adapter in adapters.items()])
+
+
+def settings(out: Path, **changes: Any) -> EvaluationSettings:
+    return EvaluationSettings(**({"base": "embedded", "tasks": (MOOD, ARITHMETIC), "out": out, "limit": 8} | changes))
+
+
+def evaluate(settings: EvaluationSettings, adapters: list[StoredAdapter], with_base: bool = False) -> tuple[int, str]:
+    """Exit status and what was printed."""
+    said = StringIO()
+    status = evaluate_adapters(settings, adapters, with_base, Console(file=said, width=120))
+    return status, said.getvalue()
+
+
+def results(directory: Path) -> dict[str, Any]:
+    (path,) = directory.glob("results_*.json")
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    return content
+
+
+def samples(directory: Path, task: str) -> list[dict[str, Any]]:
+    (path,) = directory.glob(f"samples_{task}_*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_adapter_gives_what_lm_eval_gives_for_it(
+    stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[object] = []
+    monkeypatch.setattr(hf_adapters, "load", lambda *arguments: loads.append(arguments) or load(*arguments))
+    status, said = evaluate(settings(tmp_path), stored, with_base=True)
+    assert status == 0
+    assert len(loads) == 1
+    manager = TaskManager(include_path=str(TASKS_DIRECTORY), include_defaults=False, metadata={})
+    loaded = manager.load([MOOD, ARITHMETIC])
+    monkeypatch.setattr(TaskManager, "load", lambda self, names: loaded)
+    for adapter in [None, *stored]:
+        name = adapter.name if adapter else "base"
+        lm = HFLM(
+            pretrained=str(MODEL_DIRECTORY),
+            dtype="float32",
+            softmax_dtype="float32",
+            device="cpu",
+            batch_size=1,  # PEFT's batches are inexact behind virtual tokens
+            peft=str(adapter.directory) if adapter else None,
+        )
+        expected = lm_eval.simple_evaluate(lm, tasks=[MOOD], task_manager=manager, limit=8)
+        found = results(tmp_path / name)
+        for metric in ("acc,none", "ece,none", "acc_stderr,none"):
+            assert found["results"][MOOD][metric] == pytest.approx(expected["results"][MOOD][metric], abs=1e-5)
+        assert found["results"][ARITHMETIC]["acc,none"] == expected["results"][ARITHMETIC]["acc,none"]
+        for mine, theirs in zip(samples(tmp_path / name, ARITHMETIC), expected["samples"][ARITHMETIC], strict=True):
+            assert theirs["resps"][0][0].startswith(mine["resps"][0][0])
+            assert mine["prompt_hash"] == theirs["prompt_hash"]
+        assert found["n-samples"] == json.loads(json.dumps(expected["n-samples"]))
+        assert set(expected) - {"samples"} <= set(found)
+        row = next(line for line in said.splitlines() if f" {name} " in line and "│" not in line and MOOD not in line)
+        assert f"{found['results'][ARITHMETIC]['acc,none']:.3f}" in row
+
+
+def test_what_is_there_is_not_evaluated_again(
+    stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, lora = settings(tmp_path, tasks=(MOOD,)), stored[:1]
+    assert evaluate(asked, lora)[0] == 0
+
+    def loads(*_: object) -> object:
+        raise UserError("the base is loaded")
+
+    monkeypatch.setattr(module, "_load", loads)
+    status, said = evaluate(asked, lora)
+    assert status == 0
+    assert "1 of 1 have results" in said and "[1/" not in said and "lora" in said
+    others: list[dict[str, Any]] = [{"limit": 4}, {"num_fewshot": 1}, {"seed": 1}, {"protocol": "paper"}]
+    others += [{"tasks": (ARITHMETIC,)}, {"dtype": "bfloat16"}, {"data_dir": tmp_path}]
+    for changes in others:
+        with pytest.raises(UserError, match="the base is loaded"):
+            evaluate(settings(tmp_path, **({"tasks": (MOOD,)} | changes)), lora)
+    with pytest.raises(UserError, match="the base is loaded"):
+        evaluate(asked, [StoredAdapter("lora", stored[1].directory)])
+    assert evaluate(settings(tmp_path, tasks=(MOOD,), batch_size=2, use_cache=tmp_path / "answers"), lora)[0] == 0
+
+
+def test_a_task_of_lm_eval_s(stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own tasks take seconds to list and need data: one of the same kind stands for them."""
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"q": f"{n} plus 1 is", "a": " 3"}) + "\n" for n in "123"))
+    task = {
+        "task": "sums",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "rows.jsonl")}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "{{q}}",
+        "doc_to_target": "{{a}}",
+        "generation_kwargs": {"until": ["."], "max_gen_toks": 4},
+        "metric_list": [{"metric": "exact_match"}],
+    }
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "sums.yaml").write_text(yaml.safe_dump(task))
+
+    class Small(TaskManager):  # type: ignore[misc]
+        def __init__(self, include_path: str, include_defaults: bool = True, **others: Any) -> None:
+            theirs = [str(tmp_path / "theirs")] if include_defaults else []
+            super().__init__(include_path=[include_path, *theirs], include_defaults=False, **others)
+
+    monkeypatch.setattr("lm_eval.tasks.TaskManager", Small)
+    status, said = evaluate(settings(tmp_path / "out", tasks=(MOOD, "sums")), stored[:1])
+    assert status == 0
+    exact = results(tmp_path / "out" / "lora")["results"]["sums"]["exact_match,none"]
+    assert f"sums exact_match {exact:.3f} (n = 3)" in said
+    with pytest.raises(UserError, match=r"there is no task 'sum'\. Did you mean 'sums'"):
+        evaluate(settings(tmp_path / "out", tasks=(MOOD, "sum")), stored[:1])
+
+
+@pytest.mark.parametrize("damage", ["results", "samples"])
+def test_half_of_the_results_are_none(damage: str, stored: list[StoredAdapter], tmp_path: Path) -> None:
+    asked = settings(tmp_path, tasks=(MOOD,))
+    evaluate(asked, stored[:1])
+    (path,) = (tmp_path / "lora").glob(f"{damage}_*")
+    if damage == "results":
+        path.write_text(path.read_text()[:100])
+    else:
+        path.unlink()
+    assert "[1/1] lora: " in evaluate(asked, stored[:1])[1]
+    assert "1 of 1 have results" in evaluate(asked, stored[:1])[1]
+
+
+def test_a_failing_adapter_is_listed_and_the_others_go_on(stored: list[StoredAdapter], tmp_path: Path) -> None:
+    broken = StoredAdapter("broken", store(LoraAdapter(r=4), tmp_path / "broken"))
+    configuration = json.loads((broken.directory / "adapter_config.json").read_bytes())
+    (broken.directory / "adapter_config.json").write_text(json.dumps(configuration | {"r": 2}))
+    out = tmp_path / "out"
+    status, said = evaluate(settings(out, tasks=(MOOD,)), [stored[0], broken, stored[1]])
+    assert status == 1
+    assert "[2/3] broken: failed: UserError: " in said and "does not fit this base model" in said
+    assert "[3/3] ia3: " in said and "1 of 3 failed: broken" in said
+    assert "Traceback" in (out / "broken" / "failure.txt").read_text()
+    assert not list((out / "broken").glob("results_*"))
+    alone = tmp_path / "alone"
+    evaluate(settings(alone, tasks=(MOOD,)), [stored[1]])
+    assert samples(alone / "ia3", MOOD) == samples(out / "ia3", MOOD)  # the failure left nothing in the base
+    (broken.directory / "adapter_config.json").write_text(json.dumps(configuration))
+    mended = StoredAdapter("broken", broken.directory)
+    assert evaluate(settings(out, tasks=(MOOD,)), [stored[0], mended])[0] == 0
+    assert not (out / "broken" / "failure.txt").exists()
+
+
+def test_an_adapter_without_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (new,) = find_adapters([str(store(LoraAdapter(), tmp_path / "new", scale=0))])
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(settings(tmp_path / "out", tasks=(MOOD,)), [new])[0] == 0
+    assert "changes nothing: its weights are those that it started with" in caplog.text
+
+
+def test_an_interruption_leaves_what_is_done(
+    stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = module._Session.evaluate
+
+    def interrupted(self: Any, subject: StoredAdapter, adapted: Any) -> dict[str, Any]:
+        if subject.name == "ia3":
+            raise KeyboardInterrupt
+        return evaluated(self, subject, adapted)
+
+    monkeypatch.setattr(module._Session, "evaluate", interrupted)
+    status, said = evaluate(settings(tmp_path, tasks=(MOOD,)), stored)
+    assert status == 130
+    assert "interrupted: 1 of 4 are evaluated; the same command continues" in said
+    monkeypatch.undo()
+    status, said = evaluate(settings(tmp_path, tasks=(MOOD,)), stored[:2])
+    assert status == 0
+    assert "1 of 2 have results" in said and "[1/1] ia3: " in said
+
+
+def test_adapters_share_a_request_cache(stored: list[StoredAdapter], tmp_path: Path) -> None:
+    cache, two = tmp_path / "answers", stored[:2]
+    for out, options in (("plain", {}), ("filled", {"use_cache": cache}), ("served", {"use_cache": cache})):
+        assert evaluate(settings(tmp_path / out, **options), two)[0] == 0
+    for name in ("lora", "ia3"):
+        for task in (MOOD, ARITHMETIC):
+            expected = samples(tmp_path / "plain" / name, task)
+            assert samples(tmp_path / "filled" / name, task) == expected
+            assert samples(tmp_path / "served" / name, task) == expected
+    assert samples(tmp_path / "served" / "lora", MOOD) != samples(tmp_path / "served" / "ia3", MOOD)
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_the_adapters_of_a_run_give_its_records(protocol: str, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"methods": ["sft"], "epochs": 1, "learning_rates": [0.1], "protocol": protocol}
+    both = [{"source": "embedded_mood", "n": 4}, {"source": "embedded_arithmetic", "n": 4}]
+    recipe: Recipe = small_recipe(**changes, benchmarks=both)
+    run = small_run(recipe, tmp_path / "run")
+    adapters = find_adapters([], [tmp_path / "run"])
+    assert {adapter.name for adapter in adapters} == {record.key for record in run.records}
+    asked = settings(tmp_path / "out", limit=LIMIT, protocol=protocol)
+    assert evaluate(asked, adapters)[0] == 0
+    for record in run.records:
+        (evaluation,) = record.evaluations
+        found = results(tmp_path / "out" / record.key)["results"][f"ia2_{evaluation.eval}"]
+        shared = {name for name in evaluation.metrics if f"{name},none" in found}
+        assert {"acc"} <= shared
+        for name in shared - {"auroc"}:  # lm-eval has NaN where it is undefined
+            assert found[f"{name},none"] == pytest.approx(evaluation.metrics[name], abs=1e-5), name
+
+
+def test_demonstrations(stored: list[StoredAdapter], tmp_path: Path) -> None:
+    def prompts(**options: Any) -> list[str]:
+        out = tmp_path / "_".join(map(str, options.values()))
+        evaluate(settings(out, tasks=(MOOD,), limit=2, **options), stored[:1])
+        return [sample["arguments"]["gen_args_0"]["arg_0"] for sample in samples(out / "lora", MOOD)]
+
+    def begins(prompt: str) -> str:
+        return prompt.rpartition("\n\n")[0]
+
+    plain, shown, other = prompts(num_fewshot=0), prompts(num_fewshot=3), prompts(num_fewshot=3, seed=1)
+    assert all(begins(prompt) == "" for prompt in plain)
+    assert begins(shown[0]) == begins(shown[1]) != begins(other[0])
+    assert [long.endswith(short) for long, short in zip(shown, plain, strict=True)] == [True, True]
+    drawn = prompts(num_fewshot=3, protocol="paper")
+    assert begins(drawn[0]) != begins(drawn[1])  # of its own for every query
+    assert begins(shown[0]).count("\n\n") == 2 and begins(drawn[0]).count("\n\n") == 1  # N and N - 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": ("ia2_embedded_moood",)}, "there is no task 'ia2_embedded_moood'. Did you mean 'ia2_embedded_mood'"),
+        ({"tasks": ()}, "--tasks names no task"),
+        ({"tasks": (MOOD, "arc_easy"), "protocol": "paper"}, "'arc_easy' is none of them"),
+        ({"model": "hf"}, "--model is 'hf'"),
+        ({"protocol": "loose"}, "--protocol is 'loose'"),
+        ({"dtype": "float8"}, "--dtype is 'float8'"),
+        ({"device": "gpu"}, "cannot use the device 'gpu'"),
+        ({"base": "./nowhere"}, "there is no model directory './nowhere'"),
+        ({"tasks": ("ia2_sst2",), "data_dir": Path("nowhere")}, "nowhere"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_evaluated(
+    changes: dict[str, Any], message: str, stored: list[StoredAdapter], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as raised:
+        evaluate(settings(tmp_path / "out", **changes), stored)
+    assert message in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_that_cannot_be_written(stored: list[StoredAdapter], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        evaluate(settings(tmp_path / "file", tasks=(MOOD,)), stored)
+    with pytest.raises(UserError, match="cannot write to --out"):
+        evaluate(settings(tmp_path / "file" / "out", tasks=(MOOD,)), stored)
+
+
+def test_nothing_to_evaluate(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give --adapter DIR, --adapters-from RUN or --with-base"):
+        evaluate(settings(tmp_path), [])

@@ -1,0 +1,5 @@
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+
+def get_tokenizer(name: str, **settings: object) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(name)
