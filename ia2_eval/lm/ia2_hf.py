@@ -15,8 +15,10 @@ from lm_eval.models.utils_hf import clear_torch_cache
 from tqdm import tqdm
 
 from ia2_eval.errors import UserError
+from ia2_eval.lm.adapter_effect import require_effect
 from ia2_eval.lm.generation import Decoding, Generated, generate
 from ia2_eval.lm.reading import Reading, can_share_prefix
+from ia2_eval.lm.request_cache import everyones_end, own_answers
 from ia2_eval.lm.shared_beginning import SharedBeginning, common_length
 from ia2_eval.lm.shared_prefix import SharedPrefix
 from ia2_eval.lm.text_end import ScoredEnd, TextEnd
@@ -25,6 +27,7 @@ from ia2_eval.scoring.model_answers import TOP, GeneratedText, LogLikelihood, Ne
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
+    from lm_eval.api.model import CacheHook
 
 T = TypeVar("T")
 Pair = tuple[tuple[str, str] | None, list[int], list[int]]
@@ -62,6 +65,11 @@ class IA2HF(HFLM):  # type: ignore[misc]
             raise UserError(f"ia2-hf runs causal language models, and this is a {self.backend} model: use --model hf.")
         self._beginning: SharedBeginning | None = None
         self._shares: bool | None = None  # tried when it is first of use
+        if self.peft:
+            require_effect(self.model, "default")
+
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        super().set_cache_hook(own_answers(self, cache_hook))
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, left_truncate_len: int | None = None, **settings: Any
@@ -145,7 +153,19 @@ class IA2HF(HFLM):  # type: ignore[misc]
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         quiet = disable_tqdm or self.rank != 0 or _no_bars()
         with tqdm(total=len(requests), disable=quiet, desc="Texts") as bar:
-            return self._by_group(requests, _generation_group, lambda part, key: self._generate(part, key[-1], bar))
+            return self._by_group(
+                requests, self._generation_group, lambda part, key: self._generate(part, key[-1], bar)
+            )
+
+    def _generation_group(self, request: Instance) -> tuple[Hashable, ...]:
+        """Requests of one key are generated together: their task, their settings, and where their texts may end."""
+        doc = request.doc if isinstance(request.doc, dict) else {}
+        answer_format, protocol = doc.get("answer_format"), doc.get("protocol")
+        end = None
+        if answer_format and protocol:
+            cached = self.cache_hook.dbdict is not None
+            end = everyones_end(answer_format) if cached else scored_end(answer_format, protocol)
+        return request.task_name, repr(request.args[1]), end
 
     def _generate(self, requests: list[Instance], end: ScoredEnd | None, bar: tqdm) -> list[str]:
         """Texts for requests with the same settings, which end where `end` says if not before."""
@@ -255,11 +275,3 @@ def _no_bars() -> bool:
 def _task_name(request: Instance) -> str | None:
     name: str | None = request.task_name
     return name
-
-
-def _generation_group(request: Instance) -> tuple[Hashable, ...]:
-    """Requests of the same key are generated together: their task, their settings, and where their texts may end."""
-    doc = request.doc if isinstance(request.doc, dict) else {}
-    answer_format, protocol = doc.get("answer_format"), doc.get("protocol")
-    end = scored_end(answer_format, protocol) if answer_format and protocol else None
-    return request.task_name, repr(request.args[1]), end

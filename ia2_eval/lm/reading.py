@@ -88,8 +88,8 @@ class Reading:
             output = self._model(**self._inputs, attention_mask=mask, use_cache=caching, logits_to_keep=last)
         if caching and getattr(output, "past_key_values", None) is None:
             raise UserError(
-                f"a {self._model.config.model_type} model keeps no keys and values, so that ia2-hf cannot go on reading "
-                "where it stopped: use --model hf"
+                f"a {self._model.config.model_type} model keeps no keys and values from which ia2-hf could go on: "
+                "use --model hf"
             )
         logits: Tensor = output.logits
         return logits[:, -last:]  # a model may not know `logits_to_keep`

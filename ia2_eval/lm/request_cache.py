@@ -10,6 +10,7 @@ import hashlib
 import json
 import weakref
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +55,10 @@ class OwnAnswers(CacheHook):  # type: ignore[misc]
             hook: what lm-eval gives to `LM.set_cache_hook`.
             fingerprint: who answers now; asked at every access to the file, so that it should be quick.
         """
-        cache: SqliteDict = hook.dbdict
-        self._cache = weakref.ref(cache)
-        plain = cache.encode_key
-        cache.encode_key = lambda key: plain(f"{fingerprint()}:{key}")
+        answers: SqliteDict = hook.dbdict
+        self._cache = weakref.ref(answers)
+        plain = answers.encode_key
+        answers.encode_key = lambda key: plain(f"{fingerprint()}:{key}")
 
     @property
     def dbdict(self) -> SqliteDict | None:
@@ -109,6 +110,7 @@ def _switches(model: PreTrainedModel | PeftModel) -> list[object]:
     return [*model.active_adapters, model._adapters_disabled] if isinstance(model, PeftModel) else []
 
 
+@cache
 def everyones_end(answer_format: str) -> Callable[[str], int | None]:
     """Where a generation may stop whichever protocol reads it from the cache, whose key does not hold the protocol."""
     ends = [scored_end(answer_format, protocol) for protocol in ("strict", "paper")]

@@ -6,6 +6,7 @@ cut its tokens depend on what is behind the cut only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,10 @@ Encode = Callable[[str], list[int]]
 SHORTEST = 256
 """Characters that must be common before it is worth the trouble."""
 MARGIN = 32
-"""Characters of the common text behind the cut, which decide where the tokenizer cuts."""
+"""Characters of the common text behind the cut, at least."""
+WORDS = re.compile(r".*(?=[a-zA-Z] [a-zA-Z])", re.DOTALL)
+"""Up to where a word last ends and another begins. That far, where a tokenizer cuts, and what its normaliser composes,
+is decided: no run of spaces, digits or combining marks goes on behind it, which some look at to the end."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,16 @@ def common_length(first: Sequence[Hashable], last: Sequence[Hashable]) -> int:
 
 
 def _last_cut(common: str, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Where the tokenizer cuts last, with a margin behind it; 0 where it does not."""
+    """Where the tokenizer cuts last, whatever follows the common text; 0 where that is not known."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or backend.pre_tokenizer is None:
         return 0
     if backend.normalizer is not None and backend.normalizer.normalize_str(common) != common:
         return 0
+    decided = WORDS.match(common)
+    if decided is None:
+        return 0
+    margin = max([MARGIN, *map(len, tokenizer.get_added_vocab())])  # added tokens are found before anything is cut
+    last = min(decided.end(), len(common) - margin)
     pieces = backend.pre_tokenizer.pre_tokenize_str(common)
-    cuts = [start for _, (start, _) in pieces if start <= len(common) - MARGIN]
-    return cuts[-1] if cuts else 0
+    return max((start for _, (start, _) in pieces if start <= last), default=0)

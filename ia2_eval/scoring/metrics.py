@@ -124,7 +124,7 @@ def measure_generations(
     measured.metrics["unparsed"] = sum(not answer_format.parse(text, protocol) for text in texts) / n
     if answer_format.normalise is not None:
         normalised = [
-            sample.correct or answer_format.correct_normalised(text, sample.gold, protocol)
+            answer_format.correct_normalised(text, sample.gold, protocol)
             for sample, text in zip(samples, texts, strict=True)
         ]
         measured.add("acc_normalised", mean_of(normalised), n)

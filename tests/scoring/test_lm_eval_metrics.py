@@ -47,7 +47,10 @@ def test_multiple_choice_by_hand() -> None:
 def test_published_metrics_by_hand() -> None:
     token = NextToken(" 1", (math.log(0.4), math.log(0.2), math.log(0.1), math.log(0.1)))
     answers = [LogLikelihood((-1.0, False), token), LogLikelihood((-2.0, False), token)]
-    plain, metrics = process_multiple_choice(DOC, [tuple(a) for a in answers]), process_multiple_choice(DOC, answers)
+    plain, metrics = (
+        process_multiple_choice(DOC, [(a[0], a[1]) for a in answers]),
+        process_multiple_choice(DOC, answers),
+    )
     assert plain["acc"] == plain["acc_full_vocab"] == 0  # the label 0, and the token with a space
     assert {name: metrics[name] for name in plain} == plain
     assert {name: value for name, value in metrics.items() if name not in plain} == {
@@ -89,6 +92,11 @@ def test_generation(answer_format: str, answer: str, protocol: str, response: st
         assert told["brier"] == pytest.approx(0.25, abs=1e-6)
     located = ANSWER_FORMATS[answer_format].locate(response.partition("\n\n")[0] if protocol == "paper" else response)
     assert ("ece" in told) == (located is not None)
+
+
+def test_an_answer_of_no_confidence_counts() -> None:
+    doc = {"prompt": "Q", "answer_format": "hash_line", "answer": "#### 4", "protocol": "strict"}
+    assert process_generation(doc, [GeneratedText("#### 4", (6,), (-1e4,))])["ece"] == (0.0, 1)
 
 
 def test_aggregations_are_the_measures_of_rows() -> None:

@@ -156,6 +156,7 @@ def test_what_is_not_defined_is_absent() -> None:
         measure_generations([], HASH_LINE, "strict")
 
 
+@pytest.mark.filterwarnings("error")
 def test_an_impossible_gold_label_makes_nll_infinite_and_nothing_else() -> None:
     rows = [*label_rows(10, k=2), label_sample("", [(-0.1, True), (-math.inf, False)], labels(2), 1)]
     measured = measure_labels(rows, labels(2), "strict", rows)
@@ -208,6 +209,8 @@ def test_generation_metrics_equal_plain_loops() -> None:
 def test_without_tokens_generated_answers_have_no_calibration() -> None:
     plain = measure_generations(generation_rows(20, tokens=False), HASH_LINE, "strict").metrics
     assert set(plain) == {"acc", "unparsed"}
+    mixed = measure_generations(generation_rows(20, tokens=False) + generation_rows(20), HASH_LINE, "strict").metrics
+    assert mixed["ece_n"] < 20 and "tokens" not in mixed, "a mean length only where all are known"
     agreeing = measure_generations(generation_rows(20, tokens=False, sampled=2), HASH_LINE, "strict").metrics
     assert set(agreeing) == {"acc", "unparsed", "ece_agreement", "auroc_agreement"}
     silent = [generation_sample("", GeneratedText("", (), ()), "#### 1", HASH_LINE, "strict")] * 3

@@ -60,9 +60,10 @@ def test_label_rows_survive_the_disk() -> None:
     sample = label_sample("", [*answers(0.1, 0.3), LogLikelihood((-math.inf, False), TOKEN)], LABELS, 0)
     row = json.loads(sample.model_dump_json())
     assert row["next_token"] == {"text": " 1", "top_log_probabilities": [-0.5, -1.5]}
-    back = LabelSample.model_validate_json(sample.model_dump_json())
-    assert back == sample and isinstance(back.next_token, NextToken)
-    assert back.rescored(LABELS) == sample
+    for written in (sample.model_dump_json(), json.dumps(sample.model_dump(mode="json"))):
+        back = LabelSample.model_validate_json(written)
+        assert back == sample and isinstance(back.next_token, NextToken)
+        assert back.rescored(LABELS) == sample
 
 
 def test_rescoring_a_label_row_derives_everything_anew() -> None:
@@ -131,6 +132,8 @@ def test_agreement_is_the_share_of_sampled_texts_with_the_same_answer() -> None:
     assert sample.agreement == 0.5 and sample.sampled == tuple(sampled)
     paper = sample.rescored(HASH_LINE, "paper")
     assert paper.agreement == 0.5  # `4.0` and `4`; of `8/2\n#### 5` the paper's parser reads 5
+    late = generation_sample("Q", "#### 4", "#### 5", HASH_LINE, "paper", ["9\n\n#### 4"])
+    assert (late.agreement, late.rescored(HASH_LINE, "strict").agreement) == (0.0, 1.0), "cut at a blank line too"
     assert generation_sample("Q", "4", "#### 5", HASH_LINE, "strict", sampled).agreement is None
     assert generation_sample("Q", "#### 4", "#### 5", HASH_LINE, "strict").agreement is None
     boxed = generation_sample("Q", r"\boxed{\frac12}", r"\boxed{1}", BOXED, "strict", [r"\boxed{0.5}", r"\boxed{1}"])

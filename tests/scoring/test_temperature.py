@@ -23,7 +23,7 @@ def test_closed_form_of_two_labels() -> None:
 
 def test_equals_a_grid() -> None:
     rng = np.random.default_rng(0)
-    grid = np.exp(np.linspace(*np.log(BOUNDS), 401))
+    grid = np.exp(np.linspace(math.log(BOUNDS[0]), math.log(BOUNDS[1]), 401))
     for scale in (0.3, 1.0, 5.0):
         rows = rng.normal(size=(20, 4)) * 2
         gold = [int(rng.choice(4, p=np.exp(row) / np.exp(row).sum())) for row in rows]

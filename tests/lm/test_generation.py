@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from ia2_eval.lm.generation import Decoding, Generated, generate
+from ia2_eval.lm.reading import Reading
+from ia2_eval.lm.shared_prefix import SharedPrefix
+from tests.lm.tiny_models import language_model, token_ids
+
+MOST = 12
+BEGINNING, *ROWS = token_ids(9, 4, 1, 7, 2, 7)
+SAME_LENGTH = token_ids(5, 5, 5, seed=2)
+GREEDY = Decoding()
+
+
+@pytest.fixture(scope="module")
+def model() -> PreTrainedModel:
+    return language_model()
+
+
+def never(tokens: Sequence[int]) -> bool:
+    return False
+
+
+def by_transformers(model: PreTrainedModel, row: list[int], **settings: Any) -> list[int]:
+    """What `generate` appends to one row alone, with no end token."""
+    ids = torch.tensor([row])
+    settings = {"max_new_tokens": MOST, "do_sample": False, "eos_token_id": None, "pad_token_id": 0} | settings
+    tokens: list[int] = model.generate(ids, attention_mask=torch.ones_like(ids), **settings)[0, len(row) :].tolist()
+    return tokens
+
+
+def tokens_of(rows: list[Generated]) -> list[list[int]]:
+    return [row.token_ids for row in rows]
+
+
+@pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])
+def test_greedy_is_transformers_generate(model: PreTrainedModel, prefix_ids: list[int]) -> None:
+    prefix = SharedPrefix.read(model, prefix_ids) if prefix_ids else None
+    found = tokens_of(generate(model, ROWS, never, MOST, GREEDY, prefix, prefix_ids))
+    assert found == [by_transformers(model, prefix_ids + row) for row in ROWS]
+    assert len({tuple(row) for row in found}) == len(ROWS)
+
+
+@pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])
+@pytest.mark.parametrize("penalty", [1.3, 0.7])
+def test_a_penalty_sees_prompt_and_text(model: PreTrainedModel, prefix_ids: list[int], penalty: float) -> None:
+    prefix = SharedPrefix.read(model, prefix_ids) if prefix_ids else None
+    decoding = Decoding(repetition_penalty=penalty)
+    assert decoding.penalises and not GREEDY.penalises and not Decoding(repetition_penalty=1.0).penalises
+    found = tokens_of(generate(model, ROWS, never, MOST, decoding, prefix, prefix_ids))
+    assert found == [by_transformers(model, prefix_ids + row, repetition_penalty=penalty) for row in ROWS]
+    assert found != tokens_of(generate(model, ROWS, never, MOST, GREEDY, prefix, prefix_ids))
+
+
+SAMPLING = [
+    {},
+    {"temperature": 0.4},
+    {"temperature": 2.0},
+    {"top_k": 3},
+    {"top_p": 0.6},
+    {"min_p": 0.2},
+    {"repetition_penalty": 1.5},
+    {"temperature": 1.5, "top_k": 8, "top_p": 0.8, "min_p": 0.1, "repetition_penalty": 1.2},
+]
+
+
+def sampled(model: PreTrainedModel, **settings: Any) -> list[list[int]]:
+    torch.manual_seed(5)
+    return tokens_of(generate(model, SAME_LENGTH, never, MOST, Decoding(do_sample=True, **settings)))
+
+
+@pytest.mark.parametrize("settings", SAMPLING, ids=str)
+def test_sampling_is_transformers_generate_at_the_same_seed(model: PreTrainedModel, settings: dict[str, Any]) -> None:
+    ids = torch.tensor(SAME_LENGTH)
+    torch.manual_seed(5)
+    expected = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=MOST,
+        do_sample=True,
+        eos_token_id=None,
+        pad_token_id=0,
+        **({"top_k": 0} | settings),
+    )[:, ids.shape[1] :]
+    found = sampled(model, **settings)
+    assert found == expected.tolist()
+    assert not settings or found != sampled(model)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"temperature": 1.0}, {"top_k": 0}, {"top_p": 1.0}, {"min_p": 0.0}, {"repetition_penalty": 1.0}],
+    ids=str,
+)
+def test_settings_that_change_nothing(model: PreTrainedModel, settings: dict[str, Any]) -> None:
+    assert sampled(model, **settings) == sampled(model)
+
+
+def test_there_is_no_hidden_top_k(model: PreTrainedModel) -> None:
+    logits = torch.zeros(4000, 64)  # any token is as likely
+    torch.manual_seed(0)
+    assert len(set(Decoding(do_sample=True).choose(logits, []).tolist())) == 64
+
+
+def test_greedy_takes_the_most_probable_token_whatever_else_is_set() -> None:
+    logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, 1.0, 0.0]])
+    assert Decoding(temperature=0.0, top_k=2, top_p=0.5).choose(logits, []).tolist() == [1, 0]
+
+
+def test_a_penalty_by_hand() -> None:
+    logits = torch.tensor([[2.0, 1.5, -1.0], [2.0, 1.5, -1.0]])
+    assert Decoding(repetition_penalty=2.0).choose(logits, [[0], [1, 2]]).tolist() == [1, 0]
+    assert logits.tolist() == [[2.0, 1.5, -1.0]] * 2  # likelihoods are taken from what the model said
+
+
+@pytest.mark.parametrize(
+    ("settings", "decoding"),
+    [
+        ({"do_sample": False, "temperature": 0.0}, Decoding(temperature=0.0)),
+        ({"do_sample": True, "top_p": 0.9}, Decoding(do_sample=True, top_p=0.9)),
+        ({}, Decoding()),
+        ({"num_beams": 2}, None),
+        ({"do_sample": True, "typical_p": 0.9}, None),
+    ],
+    ids=str,
+)
+def test_unknown_settings_are_not_decoded_here(settings: dict[str, Any], decoding: Decoding | None) -> None:
+    assert Decoding.of(settings) == decoding
+
+
+@pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])
+@pytest.mark.parametrize(
+    "decoding", [GREEDY, Decoding(do_sample=True, temperature=2.0, top_k=5)], ids=["greedy", "sampled"]
+)
+def test_log_likelihoods_are_the_models_own(model: PreTrainedModel, prefix_ids: list[int], decoding: Decoding) -> None:
+    prefix = SharedPrefix.read(model, prefix_ids) if prefix_ids else None
+    torch.manual_seed(1)
+    for row, generated in zip(ROWS, generate(model, ROWS, never, MOST, decoding, prefix, prefix_ids), strict=True):
+        text = [*prefix_ids, *row, *generated.token_ids]
+        with torch.no_grad():
+            logits = model(torch.tensor([text[:-1]])).logits[0, -MOST:]
+        expected = logits.log_softmax(-1).gather(1, torch.tensor(generated.token_ids)[:, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(generated.log_likelihoods), expected, atol=5e-5, rtol=0)
+
+
+def at_length(lengths: Sequence[int]) -> Callable[[Sequence[int]], bool]:
+    """Done with n tokens, n looked up by the first token of a row."""
+    return lambda tokens: len(tokens) >= lengths[tokens[0] % len(lengths)]
+
+
+@pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])
+def test_rows_that_are_done_leave_and_change_nothing(
+    model: PreTrainedModel, prefix_ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = SharedPrefix.read(model, prefix_ids) if prefix_ids else None
+    whole = generate(model, ROWS, never, MOST, GREEDY, prefix, prefix_ids)
+    done = at_length([1, 3, 5, 20, 2])
+    sizes: list[int] = []
+    following = Reading.next
+    monkeypatch.setattr(Reading, "next", lambda self, tokens: sizes.append(len(tokens)) or following(self, tokens))
+    for row, full in zip(generate(model, ROWS, done, MOST, GREEDY, prefix, prefix_ids), whole, strict=True):
+        count = next((count for count in range(1, MOST) if done(full.token_ids[:count])), MOST)
+        assert row.token_ids == full.token_ids[:count]
+        assert row.log_likelihoods == pytest.approx(full.log_likelihoods[:count], abs=5e-5)
+    ends = [len(row.token_ids) for row in generate(model, ROWS, done, MOST, GREEDY, prefix, prefix_ids)]
+    assert len(set(ends)) > 2
+    assert sizes[: max(ends) - 1] == [sum(end > step for end in ends) for step in range(1, max(ends))]
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 5])
+def test_no_more_tokens_than_asked_for(model: PreTrainedModel, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    following = Reading.next
+    monkeypatch.setattr(Reading, "next", lambda self, tokens: asked.append(1) or following(self, tokens))
+    found = generate(model, ROWS, never, most, GREEDY)
+    assert tokens_of(found) == [by_transformers(model, row)[:most] for row in ROWS]
+    assert [len(row.log_likelihoods) for row in found] == [most] * len(ROWS)
+    assert len(asked) == max(most - 1, 0)  # nothing is read behind the last token
+
+
+def test_done_is_asked_after_each_token(model: PreTrainedModel) -> None:
+    asked: list[list[int]] = []
+
+    def done(tokens: Sequence[int]) -> bool:
+        asked.append(list(tokens))
+        return False
+
+    (row,) = generate(model, ROWS[:1], done, 4, GREEDY)
+    assert asked == [row.token_ids[:count] for count in range(1, 5)]
