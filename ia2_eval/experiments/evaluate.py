@@ -122,7 +122,7 @@ def _labels(
     cell: Cell, labels: tuple[str, ...], answered: Answered, dev: Sequence[LabelSample]
 ) -> tuple[list[LabelSample], Measured]:
     samples = [label_sample(_prompt(row), row["filtered_resps"], labels, row["doc"]["gold"]) for row in answered]
-    return samples, measure_labels(samples, labels, cell.protocol, dev)
+    return samples, measure_labels(samples, labels, dev)
 
 
 def _generations(

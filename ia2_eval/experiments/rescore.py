@@ -127,8 +127,8 @@ def _rescore(store: Store, record: Record, evaluation: Evaluation) -> Rescored:
         rewritten[evaluation.dev_samples] = dev_again
     return Rescored(
         rewritten,
-        measure_labels(rows_again, labels, protocol, dev_again),
-        partial(measure_labels, rows, labels, protocol, dev),
+        measure_labels(rows_again, labels, dev_again),
+        partial(measure_labels, rows, labels, dev),
     )
 
 

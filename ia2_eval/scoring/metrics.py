@@ -63,18 +63,14 @@ class Measured(NamedTuple):
 
 
 def measure_labels(
-    samples: Sequence[LabelSample],
-    labels: Sequence[str],
-    protocol: Protocol,
-    dev: Sequence[LabelSample] = (),
-    bins: int = BINS,
+    samples: Sequence[LabelSample], labels: Sequence[str], dev: Sequence[LabelSample] = (), bins: int = BINS
 ) -> Measured:
-    """Metrics of examples whose answer is one of `labels`.
+    """Metrics of examples whose answer is one of `labels`, under either protocol: the published ones stand beside the
+    others where the rows tell them.
 
     Args:
         samples: rows, of which only what the model said is read.
         labels: in the order of the rows' log-likelihoods.
-        protocol: both protocols measure the same here: the published metrics stand beside the others under either.
         dev: rows to fit a temperature to, none to fit none. Their labels may be the first few of `labels`, as where a
             model was trained on another benchmark.
         bins: of the calibration errors, but for the published one, which has 15.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -149,9 +149,8 @@ def test_log_likelihoods_are_the_models_own(model: PreTrainedModel, prefix_ids: 
         torch.testing.assert_close(torch.tensor(generated.log_likelihoods), expected, atol=5e-5, rtol=0)
 
 
-def at_length(lengths: Sequence[int]) -> Callable[[Sequence[int]], bool]:
-    """Done with n tokens, n looked up by the first token of a row."""
-    return lambda tokens: len(tokens) >= lengths[tokens[0] % len(lengths)]
+def at_a_fifth(tokens: Sequence[int]) -> bool:
+    return tokens[-1] % 5 == 0
 
 
 @pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])
@@ -160,15 +159,14 @@ def test_rows_that_are_done_leave_and_change_nothing(
 ) -> None:
     prefix = SharedPrefix.read(model, prefix_ids) if prefix_ids else None
     whole = generate(model, ROWS, never, MOST, GREEDY, prefix, prefix_ids)
-    done = at_length([1, 3, 5, 20, 2])
     sizes: list[int] = []
     following = Reading.next
     monkeypatch.setattr(Reading, "next", lambda self, tokens: sizes.append(len(tokens)) or following(self, tokens))
-    for row, full in zip(generate(model, ROWS, done, MOST, GREEDY, prefix, prefix_ids), whole, strict=True):
-        count = next((count for count in range(1, MOST) if done(full.token_ids[:count])), MOST)
+    for row, full in zip(generate(model, ROWS, at_a_fifth, MOST, GREEDY, prefix, prefix_ids), whole, strict=True):
+        count = next((count for count in range(1, MOST) if at_a_fifth(full.token_ids[:count])), MOST)
         assert row.token_ids == full.token_ids[:count]
         assert row.log_likelihoods == pytest.approx(full.log_likelihoods[:count], abs=5e-5)
-    ends = [len(row.token_ids) for row in generate(model, ROWS, done, MOST, GREEDY, prefix, prefix_ids)]
+    ends = [len(row.token_ids) for row in generate(model, ROWS, at_a_fifth, MOST, GREEDY, prefix, prefix_ids)]
     assert len(set(ends)) > 2
     assert sizes[: max(ends) - 1] == [sum(end > step for end in ends) for step in range(1, max(ends))]
 

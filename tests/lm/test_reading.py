@@ -143,7 +143,7 @@ def test_a_row_does_not_depend_on_its_neighbours_in_half_precision(prefix: list[
 def test_a_model_without_keys_and_values_says_so_instead_of_forgetting() -> None:
     model = language_model("mamba", state_size=4)
     torch.testing.assert_close(Reading(model, [ROWS[0]]).first()[0], last_logits_of_mamba(model), atol=5e-5, rtol=0)
-    with pytest.raises(UserError, match="a mamba model keeps no keys and values .* use --model hf"):
+    with pytest.raises(UserError, match=r"a mamba model keeps no keys and values .* use --model hf"):
         Reading(model, ROWS, room=2).first()
 
 

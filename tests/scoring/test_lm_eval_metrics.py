@@ -109,7 +109,7 @@ def test_aggregations_are_the_measures_of_rows() -> None:
         gold = int(rng.integers(2))
         rows.append(label_sample("Q", answers, LABELS, gold))
         contributions.append(process_multiple_choice(DOC | {"gold": gold}, answers))
-    measured = measure_labels(rows, LABELS, "strict")
+    measured = measure_labels(rows, LABELS)
     assert {name for name in contributions[0] if not name.endswith("_stderr")} == set(measured.metrics)
     for name, value in measured.metrics.items():
         values = [contribution[name] for contribution in contributions]
@@ -202,7 +202,7 @@ def test_labels_of_a_model_that_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every metric of a record is in lm-eval's results, the standard errors too, and follows from the samples."""
     results, samples = run("_single_token", Told(carrying=True), monkeypatch)
     rows = [label_sample(s["doc"]["prompt"], s["filtered_resps"], LABELS, s["doc"]["gold"]) for s in samples]
-    assert_shown(results, measure_labels(rows, LABELS, "strict"))
+    assert_shown(results, measure_labels(rows, LABELS))
     logged = json.loads(json.dumps(samples, default=str))
     assert len(logged) == 40
     confidence, correct = zip(*(sample["ece"] for sample in logged), strict=True)
@@ -218,7 +218,7 @@ def test_labels_of_a_model_that_tells(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_labels_of_a_model_that_does_not_tell(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     results, samples = run("_single_token", model, monkeypatch)
     rows = [label_sample(s["doc"]["prompt"], s["filtered_resps"], LABELS, s["doc"]["gold"]) for s in samples]
-    assert_shown(results, measure_labels(rows, LABELS, "strict"))
+    assert_shown(results, measure_labels(rows, LABELS))
     assert not PUBLISHED & names(results)
     assert not any("published" in name for name in results)
 

@@ -69,7 +69,7 @@ def softmax(row: Sequence[float], temperature: float = 1.0) -> list[float]:
 
 def test_label_metrics_equal_plain_loops() -> None:
     rows = label_rows(120)
-    metrics = measure_labels(rows, labels(4), "strict").metrics
+    metrics = measure_labels(rows, labels(4)).metrics
     assert set(metrics) == OF_LABELS | PUBLISHED
     distributions = [softmax(row.log_likelihoods) for row in rows]
     gold = [int(row.gold) for row in rows]
@@ -93,7 +93,7 @@ def test_label_metrics_equal_plain_loops() -> None:
 
 def test_published_metrics_equal_plain_loops() -> None:
     rows = label_rows(120)
-    metrics = measure_labels(rows, labels(4), "paper", bins=3).metrics
+    metrics = measure_labels(rows, labels(4), bins=3).metrics
     tokens = [row.next_token for row in rows if row.next_token]
     top = [[math.exp(value) for value in token.top_log_probabilities] for token in tokens]
     confidence = [p[0] / sum(p) for p in top]
@@ -107,12 +107,12 @@ def test_published_metrics_equal_plain_loops() -> None:
 
 def test_published_metrics_need_every_sample() -> None:
     rows = label_rows(29) + label_rows(1, published=False)
-    assert set(measure_labels(rows, labels(4), "paper").metrics) == OF_LABELS
+    assert set(measure_labels(rows, labels(4)).metrics) == OF_LABELS
 
 
 def test_temperature_scaling_stands_beside() -> None:
     rows, dev = label_rows(300), label_rows(48, seed=1)
-    plain, scaled = (measure_labels(rows, labels(4), "strict", given).metrics for given in ((), dev))
+    plain, scaled = (measure_labels(rows, labels(4), given).metrics for given in ((), dev))
     assert set(scaled) == set(plain) | SCALED
     assert {name: scaled[name] for name in plain} == plain
     temperature = fit_temperature([row.log_likelihoods for row in dev], [int(row.gold) for row in dev])
@@ -132,13 +132,13 @@ def test_temperature_scaling_stands_beside() -> None:
 
 
 def test_dev_rows_may_have_the_first_few_labels() -> None:
-    metrics = measure_labels(label_rows(30, k=4), labels(4), "strict", label_rows(20, k=2)).metrics
+    metrics = measure_labels(label_rows(30, k=4), labels(4), label_rows(20, k=2)).metrics
     assert metrics["temperature_dev_n"] == 20
 
 
 def test_bins_are_those_asked_for() -> None:
     rows = label_rows(60)
-    coarse, fine = (measure_labels(rows, labels(4), "strict", bins=bins).metrics for bins in (1, 50))
+    coarse, fine = (measure_labels(rows, labels(4), bins=bins).metrics for bins in (1, 50))
     confidence = np.array([row.confidence for row in rows])
     gap = abs(float((confidence - np.array([row.correct for row in rows])).mean()))
     assert [coarse[name] for name in ("ece", "mce", "ece_mass")] == pytest.approx([gap] * 3)
@@ -147,11 +147,11 @@ def test_bins_are_those_asked_for() -> None:
 
 def test_what_is_not_defined_is_absent() -> None:
     right = [label_sample("", [(-0.1, True), (-3.0, False)], labels(2), 0)] * 5
-    measured = measure_labels(right, labels(2), "strict")
+    measured = measure_labels(right, labels(2))
     assert set(measured.metrics) == OF_LABELS - {"auroc"}
     assert measured.intervals["acc"] == (1.0, 1.0) and "auroc" not in measured.intervals
     with pytest.raises(ValueError, match="no samples"):
-        measure_labels([], labels(2), "strict")
+        measure_labels([], labels(2))
     with pytest.raises(ValueError, match="no samples"):
         measure_generations([], HASH_LINE, "strict")
 
@@ -159,7 +159,7 @@ def test_what_is_not_defined_is_absent() -> None:
 @pytest.mark.filterwarnings("error")
 def test_an_impossible_gold_label_makes_nll_infinite_and_nothing_else() -> None:
     rows = [*label_rows(10, k=2), label_sample("", [(-0.1, True), (-math.inf, False)], labels(2), 1)]
-    measured = measure_labels(rows, labels(2), "strict", rows)
+    measured = measure_labels(rows, labels(2), rows)
     infinite = {name for name, value in measured.metrics.items() if math.isinf(value)}
     assert infinite == {"nll", "nll_scaled"}
     assert not infinite & set(measured.intervals)
@@ -169,7 +169,7 @@ def test_an_impossible_gold_label_makes_nll_infinite_and_nothing_else() -> None:
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_intervals_hold_their_metrics(protocol: Protocol) -> None:
     for measured in (
-        measure_labels(label_rows(80), labels(4), protocol, label_rows(20, seed=2)),
+        measure_labels(label_rows(80), labels(4), label_rows(20, seed=2)),
         measure_generations(generation_rows(80, sampled=3), HASH_LINE, protocol),
     ):
         assert set(measured.intervals) == set(measured.metrics) - WITHOUT_INTERVAL - {"tokens"}
@@ -182,7 +182,7 @@ def test_the_interval_of_ece_is_that_of_calibration() -> None:
     rows = label_rows(80)
     confidence, correct = [row.confidence for row in rows], [row.correct for row in rows]
     expected = ece_interval(confidence, correct)[:2]
-    assert measure_labels(rows, labels(4), "strict").intervals["ece"] == pytest.approx(expected, abs=1e-12)
+    assert measure_labels(rows, labels(4)).intervals["ece"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_generation_metrics_equal_plain_loops() -> None:
@@ -238,7 +238,7 @@ def test_written_rows_measure_the_same_to_the_last_digit(protocol: Protocol) -> 
     texts = [row.rescored(HASH_LINE, protocol) for row in generation_rows(60, sampled=2)]
 
     def measure(rows: list[LabelSample], dev: list[LabelSample], texts: list[GenerationSample]) -> tuple[Measured, ...]:
-        return measure_labels(rows, labels(4), protocol, dev), measure_generations(texts, HASH_LINE, protocol)
+        return measure_labels(rows, labels(4), dev), measure_generations(texts, HASH_LINE, protocol)
 
     read, read_dev = ([LabelSample.model_validate_json(row.model_dump_json()) for row in part] for part in (rows, dev))
     read_texts = [GenerationSample.model_validate_json(row.model_dump_json()) for row in texts]
@@ -253,7 +253,7 @@ def test_written_rows_measure_the_same_to_the_last_digit(protocol: Protocol) -> 
 
 def test_measuring_is_fast() -> None:
     rows, dev = label_rows(500, k=8), label_rows(48, k=8, seed=1)
-    measure_labels(rows[:5], labels(8), "strict", dev)  # imports
+    measure_labels(rows[:5], labels(8), dev)  # imports
     start = time.process_time()
-    measure_labels(rows, labels(8), "strict", dev)
+    measure_labels(rows, labels(8), dev)
     assert time.process_time() - start < 0.5

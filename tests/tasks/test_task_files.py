@@ -48,11 +48,13 @@ def test_names_and_patterns_select_tasks(manager: TaskManager) -> None:
 
 def test_the_group_is_the_twelve() -> None:
     group = config("ia2")
-    assert group["task"] == [f"ia2_{name}" for name in TWELVE]
-    assert group["aggregate_metric_list"] == [
-        {"metric": "acc", "weight_by_size": False},
-        {"metric": "ece", "weight_by_size": False},
-    ]
+    accuracy, calibration = ({"metric": metric, "weight_by_size": False} for metric in ("acc", "ece"))
+    assert group["aggregate_metric_list"] == [accuracy]
+    labels, generated = group["task"]
+    assert labels["task"] + generated["task"] == [f"ia2_{name}" for name in TWELVE]
+    assert all(BENCHMARKS[name.removeprefix("ia2_")].single_token for name in labels["task"])
+    assert not any(BENCHMARKS[name.removeprefix("ia2_")].single_token for name in generated["task"])
+    assert labels["aggregate_metric_list"] == generated["aggregate_metric_list"] == [accuracy, calibration]
 
 
 @pytest.mark.parametrize(
