@@ -1,8 +1,8 @@
-"""The data of an lm-eval task: what `custom_dataset:` in `tasks/*.yaml` calls."""
+"""The data of an lm-eval task: what `custom_dataset:` and `doc_to_text:` in `tasks/*.yaml` call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -67,6 +67,11 @@ def load(
             drawn = per_query_demonstrations(source, training_set, len(queries.evaluation))
             demonstrations = [with_demonstrations(examples, "") for examples in drawn]
     return _dataset(queries.benchmark, train, queries.evaluation, demonstrations, ia2_protocol)
+
+
+def prompt(doc: Mapping[str, str]) -> str:
+    """What the model is to answer, behind the demonstrations that stand in the document itself."""
+    return doc["demonstrations"] + doc["prompt"]
 
 
 def _train(source: BenchmarkData, seed: int, n: int | None) -> tuple[Example, ...]:
