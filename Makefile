@@ -27,6 +27,8 @@ test: .venv/installed
 bench: .venv/installed
 	$(OFFLINE) $(BIN)/python bench/collect_targets.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/many_adapters.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(OFFLINE) $(BIN)/python bench/icl_evaluation.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(OFFLINE) $(BIN)/python bench/adapter_evaluation.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 lint: .venv/installed
 	$(BIN)/ruff check .

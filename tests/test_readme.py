@@ -47,8 +47,10 @@ def environment(desk: Path) -> dict[str, str]:
 def stand_in(command: str) -> str:
     """The command with the embedded model in place of the one that would be downloaded."""
     command = command.replace(HUB_MODEL, str(MODEL_DIRECTORY)).replace("bfloat16", "float32")
-    if command.startswith("lm_eval run"):
+    if command.startswith(("lm_eval run", "ia2-eval lm-eval run")):
         return f"{command} --limit 4 --device cpu"
+    if command.startswith("ia2-eval evaluate"):
+        return f"{command} --limit 4"
     return f"{command} --base embedded --limit 4" if command.startswith("ia2-eval run") else command
 
 

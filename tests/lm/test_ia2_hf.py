@@ -9,9 +9,15 @@ from ia2_training.attach import attach
 from ia2_training.batches import TokenSequence, make_batch
 from ia2_training.losses import cross_entropy
 from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
 
+from ia2_eval.errors import UserError
+from ia2_eval.lm import ia2_hf
 from ia2_eval.lm.base_model import Base, BaseModel, load, locate
 from ia2_eval.lm.ia2_hf import IA2HF
+from ia2_eval.scoring.model_answers import GeneratedText
+from tests.lm import tiny_models
+from tests.lm.equality import assert_same, ours
 
 PROMPTS = ["3 plus 4 is", "7", "12 minus 5 is 7.\n\n8 plus 1 is", "2 plus 2 is 4. 3 minus 1"]
 LABELS = [" 1", " 12 minus"]
@@ -107,3 +113,108 @@ def test_virtual_tokens_take_room(base: BaseModel, adapter: Adapter | None, monk
     monkeypatch.setattr(IA2HF, "max_length", property(lambda self: tokens - 2))  # the last is only predicted
     with pytest.raises(ValueError, match="do not fit"):
         lm.loglikelihood([Instance("loglikelihood", {}, (PROMPTS[0], LABELS[0]), 0)])
+
+
+SHOTS = "".join(f"{number} plus 2 is {number + 2}.\n\n" for number in range(30))
+
+
+def test_adapters_are_switched_on_one_loaded_base(base: BaseModel) -> None:
+    """Each evaluation reads the demonstrations under its own adapter."""
+    model = attach(base.model, LoraAdapter(), seed=0)
+    model.add_adapter("second", LoraAdapter().peft_config())
+    draws = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=draws))
+    lm, plain = (kind(pretrained=model, tokenizer=base.tokenizer, batch_size=4) for kind in (IA2HF, HFLM))
+    requests = [Instance("loglikelihood", {}, (SHOTS + prompt, " 7"), 0) for prompt in PROMPTS]
+    answers = []
+    for adapter in ("default", "second", "default"):
+        model.set_adapter(adapter)
+        answers.append([answer[0] for answer in lm.loglikelihood(requests, disable_tqdm=True)])
+        assert_same(lm.loglikelihood(requests, disable_tqdm=True), plain.loglikelihood(requests, disable_tqdm=True))
+        settings = {"until": ["\n\n"], "max_gen_toks": NEW_TOKENS, "do_sample": False}
+        texts = [Instance("generate_until", {}, (SHOTS + prompt, settings), 0) for prompt in PROMPTS]
+        assert lm.generate_until(texts, disable_tqdm=True) == plain.generate_until(texts, disable_tqdm=True)
+    assert answers[0] == answers[2]
+    assert max(abs(one - other) for one, other in zip(answers[0], answers[1], strict=True)) > 0.05
+
+
+def test_whether_a_model_shares_is_tried_once_and_never_behind_virtual_tokens(
+    base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    trial = ia2_hf.can_share_prefix
+    monkeypatch.setattr(ia2_hf, "can_share_prefix", lambda model: tried.append(1) or trial(model))
+    requests = [Instance("loglikelihood", {}, (SHOTS + prompt, " 7"), 0) for prompt in PROMPTS]
+    lm = loaded(base, LoraAdapter())
+    lm.loglikelihood(requests[:1], disable_tqdm=True)
+    assert not tried  # nothing to share
+    for _ in range(2):
+        lm.loglikelihood(requests, disable_tqdm=True)
+    assert len(tried) == 1
+    loaded(load(locate(Base(model="embedded")), "cpu"), PromptAdapter(3)).loglikelihood(requests, disable_tqdm=True)
+    assert len(tried) == 1
+
+
+def test_other_settings_are_refused_behind_virtual_tokens(base: BaseModel) -> None:
+    with pytest.raises(UserError, match="num_beams"):
+        generate(loaded(base, PromptAdapter(3)), PROMPTS, num_beams=2)
+
+
+def test_models_that_are_no_causal_ones_are_refused(hf: HFLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HFLM, "__init__", lambda self, *arguments, **settings: setattr(self, "backend", "seq2seq"))
+    with pytest.raises(UserError, match="this is a seq2seq model: use --model hf"):
+        IA2HF(pretrained="t5")
+
+
+@pytest.mark.parametrize("end", [" 112", 300, "never"])
+def test_what_a_model_thinks_aloud_is_no_answer(hf: HFLM, end: str | int) -> None:
+    thinking = {"think_end_token": end}
+    plain, lm = (kind(pretrained=hf.model, tokenizer=hf.tokenizer, **thinking) for kind in (HFLM, IA2HF))
+    requests = [
+        Instance("generate_until", {}, (prompt, {"until": ["Te"], "max_gen_toks": 20, "do_sample": False}), 0)
+        for prompt in PROMPTS
+    ]
+    texts = lm.generate_until(requests, disable_tqdm=True)
+    assert texts == plain.generate_until(requests, disable_tqdm=True)
+
+
+def test_mixed_precision_is_no_coarser_than_that_of_hf(hf: HFLM) -> None:
+    pairs = [(f"{SHOTS}{prompt} is", label) for prompt in PROMPTS for label in (" 7", " the fox")]
+    requests = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
+    exact = [answer[0] for answer in hf.loglikelihood(requests, disable_tqdm=True)]
+
+    def error(kind: type[HFLM]) -> float:
+        lm = kind(
+            pretrained=hf.model, tokenizer=hf.tokenizer, mixed_precision_dtype="bfloat16", softmax_dtype="float32"
+        )
+        found = lm.loglikelihood(requests, disable_tqdm=True)
+        return sum(abs(one[0] - other) for one, other in zip(found, exact, strict=True)) / len(exact)
+
+    assert 0 < error(IA2HF) < 1.5 * error(HFLM)
+
+
+def test_half_precision_is_summed_up_in_float32(hf: HFLM) -> None:
+    model = tiny_models.language_model("qwen3", vocab_size=len(hf.tokenizer), head_dim=16).to(torch.bfloat16)
+    requests = [Instance("loglikelihood", {}, (PROMPTS[0], " 7"), 0)]
+    ((found, _),) = IA2HF(pretrained=model, tokenizer=hf.tokenizer).loglikelihood(requests, disable_tqdm=True)
+    logits = model(torch.tensor([hf.tok_encode(PROMPTS[0])])).logits[0, -1]
+    expected = logits.float().log_softmax(-1)[hf.tokenizer.encode(" 7")[0]].item()
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert found != float(torch.tensor(found).bfloat16())
+
+
+def test_where_tokens_end_never_goes_back() -> None:
+    """A character of several tokens is shown as one sign for each of its bytes until it is whole."""
+    tokenizer = tiny_models.metaspace(["3 plus 4 is 7"], cuts=True)
+    model = tiny_models.language_model(vocab_size=len(tokenizer))
+    lm = ours(HFLM(pretrained=model, tokenizer=tokenizer))
+    text = lm._text(
+        ia2_hf.Generated(tokenizer.encode("3 日 😀 4", add_special_tokens=False), [0.0] * 20),
+        ia2_hf.TextEnd(tokenizer.decode, (), []),
+    )
+    assert isinstance(text, GeneratedText)
+    assert list(text.token_ends) == sorted(text.token_ends)
+    assert text.token_ends[-1] == len("3 日 😀 4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -91,7 +92,9 @@ def metaspace(texts: Iterable[str], cuts: bool, prepend: str = "always") -> PreT
     special = ["<unk>", "<eos>", *(f"<0x{byte:02X}>" for byte in range(256))]
     trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=special, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
-    return fast(tokenizer, "<eos>")
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = [token for token in state["added_tokens"] if not token["content"].startswith("<0x")]
+    return fast(Tokenizer.from_str(json.dumps(state)), "<eos>")  # bytes are ordinary tokens
 
 
 def words(texts: Iterable[str]) -> PreTrainedTokenizerFast:
