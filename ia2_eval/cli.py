@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ia2_eval import __version__
+from ia2_eval.commands import BATCH_SIZE
 from ia2_eval.errors import UserError
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
     data_dir: DataDir = None,
     device: Device = None,
-    batch_size: BatchSize = 32,
+    batch_size: BatchSize = BATCH_SIZE,
     micro_batch_size: Annotated[int | None, typer.Option(min=1, help="Examples per forward pass in training.")] = None,
     activations_on_disk: Annotated[
         bool, typer.Option("--activations-on-disk", help="Read the teacher's activations from files at every use.")
@@ -105,7 +106,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="`strict` or `paper`.")] = "strict",
     data_dir: DataDir = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Requests at a time. Default: 32; vLLM: all.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help=f"Requests at a time. Default: {BATCH_SIZE}; vLLM: all.")] = None,
     device: Device = None,
     dtype: Annotated[str, typer.Option(help="Of the base: `float32`, `bfloat16` or `float16`.")] = "float32",
     use_cache: Annotated[
@@ -205,7 +206,7 @@ def analyze_similarity(
     base: Annotated[str | None, typer.Option(help="Where the base model is now, if it was moved.")] = None,
     data_dir: DataDir = None,
     device: Device = None,
-    batch_size: BatchSize = 32,
+    batch_size: BatchSize = BATCH_SIZE,
 ) -> None:
     """How close the activations of adapted models come to those of in-context learning: CSV, plots and a table."""
     from ia2_eval.analyses.commands import analyze_similarity

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,16 +17,15 @@ from ia2_eval.adapters.results import find_results, write_results
 from ia2_eval.adapters.settings import EvaluationSettings
 from ia2_eval.adapters.stored import BASE_NAME, StoredAdapter
 from ia2_eval.adapters.table import print_table, sentence
-from ia2_eval.adapters.tasks import load_tasks
 from ia2_eval.atomic import write_atomically
+from ia2_eval.benchmarks.lm_eval_tasks import data_fingerprint, load_tasks
+from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError
 from ia2_eval.lm.base_model import Base, BaseFiles, locate, require_device
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells give it."""
 FAILURE = "failure.txt"
 """In the directory of an adapter whose last evaluation failed: why."""
 
@@ -45,7 +43,7 @@ def evaluate_adapters(
     """
     if not adapters and not with_base:
         raise UserError("there is nothing to evaluate: give --adapter DIR, --adapters-from RUN or --with-base")
-    _quieten()
+    quieten()
     if settings.device is not None:
         require_device(settings.device)
     if settings.model == "vllm":
@@ -53,7 +51,8 @@ def evaluate_adapters(
 
         required_rank(adapters)
     files = locate(Base.model_validate({"model": settings.base, "dtype": settings.dtype}))
-    session = _Session(settings, files, load_tasks(settings))
+    tasks = load_tasks(settings.tasks, settings.protocol, settings.num_fewshot, settings.seed, settings.data_dir)
+    session = _Session(settings, files, tasks)
     subjects = [None, *adapters] if with_base else list(adapters)
     found = {_name(subject): session.stored(subject) for subject in subjects}
     waiting = [subject for subject in subjects if found[_name(subject)] is None]
@@ -79,8 +78,15 @@ class _Session:
     _environment: dict[str, Any] | None = None
 
     def _identity(self, subject: StoredAdapter | None) -> dict[str, Any]:
-        versions = {name: task.VERSION for name, task in self.tasks["tasks"].items()}
-        return self.settings.identity(self.files.base.fingerprint, subject.sha256 if subject else None, versions)
+        adapter = subject.sha256 if subject else None
+        return self.settings.identity(self.files.base.fingerprint, adapter, self._task_identities)
+
+    @cached_property
+    def _task_identities(self) -> dict[str, dict[str, str | None]]:
+        return {
+            name: {"version": str(task.VERSION), "data": data_fingerprint(task, self.settings.data_dir)}
+            for name, task in self.tasks["tasks"].items()
+        }
 
     def stored(self, subject: StoredAdapter | None) -> dict[str, Any] | None:
         """Results of an earlier evaluation."""
@@ -182,10 +188,3 @@ def _seed() -> None:
     random.seed(DEFAULT_RANDOM_SEED)
     np.random.seed(DEFAULT_OTHER_SEED)
     torch.manual_seed(DEFAULT_OTHER_SEED)
-
-
-def _quieten() -> None:
-    """Libraries speak up only when something is wrong."""
-    for chatty in ("lm_eval", "httpx", "datasets", "transformers"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -34,11 +33,11 @@ class EvaluationSettings:
     """Demonstrations; None for the tasks' own choice."""
     seed: int = 0
     """Of the demonstrations of this package's tasks."""
-    protocol: str = "strict"
+    protocol: Protocol = "strict"
     data_dir: Path | None = None
     limit: int | None = None
     batch_size: int | None = None
-    """None: 32, or as many as vLLM takes."""
+    """None: `BATCH_SIZE`, or as many as vLLM takes."""
     device: str | None = None
     use_cache: Path | None = None
     """lm-eval's request cache."""
@@ -64,24 +63,23 @@ class EvaluationSettings:
     def paper(self) -> bool:
         return self.protocol == "paper"
 
-    def identity(self, base: str, adapter: str | None, tasks: Mapping[str, object]) -> dict[str, Any]:
+    def identity(self, base: str, adapter: str | None, tasks: Mapping[str, Mapping[str, str | None]]) -> dict[str, Any]:
         """What decides the results of an adapter; kept with them, and asked for before it is evaluated again.
 
         Args:
             base: fingerprint of the base.
             adapter: sha256 of the adapter; None for the base alone.
-            tasks: versions of the tasks by name.
+            tasks: by name the version of each, and sha256 of its examples, if they are this package's.
         """
         return {
             "model": self.model,
             "base": base,
             "dtype": self.dtype,
             "adapter": adapter,
-            "tasks": {name: str(each) for name, each in sorted(tasks.items())},
+            "tasks": {name: dict(tasks[name]) for name in sorted(tasks)},
             "num_fewshot": self.num_fewshot,
             "seed": self.seed,
             "protocol": self.protocol,
-            "data_dir": str(self.data_dir or os.environ.get("IA2_DATA_DIR") or ""),
             "limit": self.limit,
             "versions": {"ia2_eval": __version__, "scoring": SCORING_VERSION, "lm_eval": version("lm_eval")},
         }

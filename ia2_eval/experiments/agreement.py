@@ -26,8 +26,8 @@ def sample_texts(
 ) -> list[tuple[str, ...]]:
     """k texts for each query, drawn from the whole vocabulary at a temperature.
 
-    The global random state is left as it was. The same seed gives the same texts on one machine as long as the same
-    number of requests goes through the model at once.
+    A text follows from the seed, its query and its number among the texts of that query, up to rounding: neither the
+    batch size nor the other queries matter, nor does the global random state, which is left as it was.
 
     Args:
         lm: model that has answered the queries greedily.
@@ -35,18 +35,16 @@ def sample_texts(
         agreement: k and the temperature.
         seed: see `draw_seed`.
     """
-    import torch
     from lm_eval.api.instance import Instance
 
-    sampling = {"do_sample": True, "temperature": agreement.temperature, "top_k": 0, "top_p": 1.0}
+    count = agreement.samples
+    sampling = {"do_sample": True, "temperature": agreement.temperature, "top_k": 0, "top_p": 1.0, "seed": seed}
     requests = []
     for row in answered:
         prompt, settings = row["arguments"][0]
-        requests.append(Instance("generate_until", row["doc"], (prompt, settings | sampling), idx=0))
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        rounds = [lm.generate_until(requests, disable_tqdm=True) for _ in range(agreement.samples)]
-    return [tuple(str(text) for text in texts) for texts in zip(*rounds, strict=True)]
+        requests += [Instance("generate_until", row["doc"], (prompt, settings | sampling), idx) for idx in range(count)]
+    texts = [str(text) for text in lm.generate_until(requests, disable_tqdm=True)]
+    return [tuple(texts[start : start + count]) for start in range(0, len(texts), count)]
 
 
 def draw_seed(seed: int | None, benchmark: str) -> int:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ia2_eval.benchmarks import load_benchmark
+from ia2_eval.benchmarks.lm_eval_tasks import load_tasks
 from ia2_eval.experiments.agreement import draw_seed, sample_texts
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.dev_samples import dev_samples
 from ia2_eval.experiments.record import Evaluation
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
-from ia2_eval.scoring.answers import ANSWER_FORMATS, PAPER_STOP
+from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.scoring.metrics import Measured, measure_generations, measure_labels
 from ia2_eval.scoring.samples import GenerationSample, LabelSample, generation_sample, label_sample
 from ia2_eval.scoring.version import SCORING_VERSION
-from ia2_eval.shipped import TASKS_DIRECTORY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -36,6 +36,8 @@ class Evaluator:
     tokenizer: PreTrainedTokenizerBase
     settings: Settings = field(default_factory=Settings)
     _tasks: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    _shares_prefix: bool | None = None
+    """Whether the base can share a prefix; None until it was tried."""
 
     def evaluate(self, cell: Cell, model: PreTrainedModel) -> tuple[Evaluation, ...]:
         """Evaluate the base, with or without the cell's adapter, on the cell's benchmarks; store the samples.
@@ -52,16 +54,19 @@ class Evaluator:
             batch_size=self.settings.batch_size,
             # The published code computes probabilities in the model's own dtype.
             softmax_dtype="float32" if cell.protocol == "strict" else None,
+            shares_prefix=self._shares_prefix,
         )
         tasks = self._load_tasks(cell)
         output = evaluate(lm=lm, task_dict=tasks, limit=cell.limit, bootstrap_iters=0, log_samples=True)
         source = load_benchmark(cell.source, self.settings.data_dir)
         dev = dev_samples(cell, source, lm) if cell.temperature_scaling else []
         dev_path = self.store.write_samples(cell.key, f"{cell.source}.dev", dev) if dev else None
-        return tuple(
-            self._evaluation(cell, name, output["samples"][task], lm, dev).model_copy(update={"dev_samples": dev_path})
+        evaluations = tuple(
+            self._evaluation(cell, name, output["samples"][task], lm, dev, dev_path)
             for name, task in zip(cell.evals, self._task_names(cell), strict=True)
         )
+        self._shares_prefix = lm.shares_prefix
+        return evaluations
 
     def _task_names(self, cell: Cell) -> list[str]:
         if cell.method != "icl":
@@ -74,29 +79,19 @@ class Evaluator:
         key = (cell.protocol, *self._task_names(cell), demonstrations)
         if key not in self._tasks:
             self._tasks = {k: v for k, v in self._tasks.items() if k[-1] is None}  # another seed's are not needed again
-            self._tasks[key] = self._fresh_tasks(cell)
+            n, seed = demonstrations or (0, None)
+            names = list(dict.fromkeys(self._task_names(cell)))
+            self._tasks[key] = load_tasks(names, cell.protocol, n, seed or 0, self.settings.data_dir)
         return self._tasks[key]
 
-    def _fresh_tasks(self, cell: Cell) -> dict[str, Any]:
-        from lm_eval.tasks import TaskManager
-
-        metadata: dict[str, Any] = {"ia2_protocol": cell.protocol}
-        if self.settings.data_dir:
-            metadata["ia2_data_dir"] = str(self.settings.data_dir)
-        if cell.method == "icl":
-            metadata |= {"ia2_n": cell.n, "ia2_seed": cell.seed}
-        manager = TaskManager(include_path=str(TASKS_DIRECTORY), include_defaults=False, metadata=metadata)
-        loaded: dict[str, Any] = manager.load(list(dict.fromkeys(self._task_names(cell))))
-        for task in loaded["tasks"].values():
-            # The demonstrations of the published protocol differ from query to query and stand in the documents.
-            shown = cell.n if cell.method == "icl" and cell.protocol == "strict" else 0
-            task.set_config(key="num_fewshot", value=shown)
-            if cell.protocol == "paper" and task.get_config("output_type") == "generate_until":
-                task.set_config(key="generation_kwargs", value={"until": [PAPER_STOP]}, update=True)
-        return loaded
-
     def _evaluation(
-        self, cell: Cell, name: str, answered: Answered, lm: IA2HF, dev: Sequence[LabelSample]
+        self,
+        cell: Cell,
+        name: str,
+        answered: Answered,
+        lm: IA2HF,
+        dev: Sequence[LabelSample],
+        dev_path: str | None,
     ) -> Evaluation:
         data = load_benchmark(name, self.settings.data_dir)
         labels, answer_format = data.benchmark.labels, data.benchmark.answer_format
@@ -113,6 +108,7 @@ class Evaluator:
             metrics=measured.metrics,
             intervals=measured.intervals,
             samples=self.store.write_samples(cell.key, name, samples),
+            dev_samples=dev_path,
             scoring_version=SCORING_VERSION,
             notes=data.notes,
         )

@@ -14,16 +14,13 @@ from ia2_eval.experiments.record import Provenance
 PACKAGES = ("ia2-eval", "lm_eval", "torch", "transformers", "peft", "accelerate", "datasets", "netcal", "numpy")
 
 
-def provenance(
-    device: str, wall_seconds: float, earlier_peak: int | None = None, batch_size: int | None = None
-) -> Provenance:
+def provenance(device: str, wall_seconds: float, earlier_peak: int | None = None) -> Provenance:
     """Provenance of a cell that has just ended on `device`.
 
     Args:
         device: of the model.
         wall_seconds: what the cell took.
         earlier_peak: peak memory in bytes of a part of the work that was done before.
-        batch_size: requests per forward pass of its evaluation.
     """
     commit, dirty = git_state()
     return Provenance(
@@ -32,7 +29,6 @@ def provenance(
         git_commit=commit,
         git_dirty=dirty,
         device=device,
-        batch_size=batch_size,
         wall_seconds=round(wall_seconds, 3),
         peak_memory_bytes=max(filter(None, (peak_memory(device), earlier_peak)), default=None),
     )

@@ -74,10 +74,6 @@ class Provenance(Frozen):
     git_commit: str | None = None
     git_dirty: bool | None = None
     device: str
-    batch_size: int | None = Field(
-        default=None,
-        description="requests per forward pass of the evaluation, which decides about sampled texts; None if not known",
-    )
     wall_seconds: float = Field(
         description="training and evaluation; of a pass that trained several adapters, this one's equal share"
     )

@@ -129,7 +129,7 @@ class PassRunner:
             key=cell.key,
             cell=cell,
             status="ok",
-            provenance=provenance(str(self._base.model.device), seconds, peak, self._evaluator.settings.batch_size),
+            provenance=provenance(str(self._base.model.device), seconds, peak),
             training=stored.training if stored else None,
             evaluations=evaluations,
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.plan import load_data, plan
 from ia2_eval.experiments.recipe import Recipe, load_recipe
@@ -20,9 +19,6 @@ from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.watch import print_data_notes, print_plan, watch
 from ia2_eval.lm.base_model import Base, BaseFiles, locate, require_device
 from ia2_eval.shipped import RECIPES_DIRECTORY
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells give it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def run_recipe(
         store.write_plan(cells)
     except OSError as error:
         raise UserError(f"cannot write to --out {str(out)!r}: {error}") from error
-    _quieten()
+    quieten()
     try:
         with watch(len(cells), done, console) as progress:
             records = run(cells, files, store, settings, progress)
@@ -108,13 +104,6 @@ def _refuse_unfit(recipe: Recipe, files: BaseFiles) -> None:
         raise UserError(f"{str(config)!r} cannot be read: {error}") from error
     if faults := list(faults_for_model(recipe, content)):
         raise UserError("\n  ".join([f"does not fit the model {recipe.base.model!r}:", *faults]))
-
-
-def _quieten() -> None:
-    """Leave the console to the run's own progress: libraries speak up only when something is wrong."""
-    for chatty in ("lm_eval", "httpx", "datasets", "transformers"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def find_recipe(recipe: Path) -> Path:

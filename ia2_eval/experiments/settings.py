@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ia2_eval.commands import BATCH_SIZE
+
 
 @dataclass(frozen=True)
 class Settings:
-    """Choices of whoever runs a recipe, none of which changes a result beyond rounding; but see `batch_size`."""
+    """Choices of whoever runs a recipe, none of which changes a result beyond rounding."""
 
     data_dir: Path | None = None
     """Local data; None for `IA2_DATA_DIR`, else the hub."""
     device: str | None = None
     """`cuda`, `mps`, `cpu`, or `auto` for a model spread over all GPUs; None for the best one present."""
-    batch_size: int = 32
-    """Requests per forward pass in evaluations. It also decides which texts are sampled for `agreement`."""
+    batch_size: int = BATCH_SIZE
+    """Requests per forward pass in evaluations."""
     micro_batch_size: int | None = None
     """Examples per forward pass in training; None for the whole batch of an optimiser step."""
     activations_on_disk: bool = False

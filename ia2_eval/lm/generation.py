@@ -5,10 +5,13 @@ Shapes: B rows, V vocabulary.
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import (
@@ -42,6 +45,9 @@ class Decoding:
     min_p: float | None = None
     repetition_penalty: float | None = None
     """Of the tokens of prompt and text, padding excluded."""
+    seed: int | None = None
+    """Of sampled texts, each of which then depends on its own seed only; None: of the global random state, so that it
+    depends on what is sampled beside it."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Decoding | None:
@@ -53,12 +59,14 @@ class Decoding:
     def penalises(self) -> bool:
         return self.repetition_penalty not in (None, 1.0)
 
-    def choose(self, logits: Tensor, seen: Sequence[Sequence[int]]) -> Tensor:
+    def choose(self, logits: Tensor, seen: Sequence[Sequence[int]] = (), draws: Sequence[float] = ()) -> Tensor:
         """A token for each row, [B].
 
         Args:
             logits: [B, V] float32.
             seen: the tokens of each row so far; none are needed without a penalty.
+            draws: a number from 0 to 1 for each row, which decides what is sampled; none to draw from the global
+                random state.
         """
         if self.penalises:
             penalty = RepetitionPenaltyLogitsProcessor(self.repetition_penalty)
@@ -75,7 +83,13 @@ class Decoding:
             warpers.append(TopPLogitsWarper(self.top_p))
         if self.min_p:
             warpers.append(MinPLogitsWarper(self.min_p))
-        return torch.multinomial(warpers(None, logits).softmax(-1), 1)[:, 0]
+        probabilities = warpers(None, logits).softmax(-1)
+        if not draws:
+            return torch.multinomial(probabilities, 1)[:, 0]
+        exact = probabilities.cpu() if probabilities.device.type == "mps" else probabilities  # which has no float64
+        cumulated = exact.double().cumsum(-1)  # [B, V]
+        wanted = torch.tensor(draws, dtype=cumulated.dtype, device=cumulated.device)[:, None] * cumulated[:, -1:]
+        return torch.searchsorted(cumulated, wanted, right=True)[:, 0].to(logits.device)
 
 
 @dataclass
@@ -95,6 +109,7 @@ def generate(
     decoding: Decoding,
     prefix: SharedPrefix | None = None,
     prefix_ids: Sequence[int] = (),
+    seeds: Sequence[int] = (),
 ) -> list[Generated]:
     """Generate until every row is done, or has the most tokens; rows that are done take no further time.
 
@@ -106,7 +121,9 @@ def generate(
         decoding: how tokens are chosen.
         prefix: what all rows begin with.
         prefix_ids: its tokens.
+        seeds: of what is sampled for each row; none to draw from the global random state.
     """
+    random = [np.random.default_rng(seed) for seed in seeds]
     reading = Reading(model, rows, prefix, room=most)
     generated = [Generated() for _ in rows]
     going = list(range(len(rows)))
@@ -114,7 +131,7 @@ def generate(
     for _ in range(most):
         logits = logits.float()
         seen = [[*prefix_ids, *rows[row], *generated[row].token_ids] for row in going if decoding.penalises]
-        tokens = decoding.choose(logits, seen)
+        tokens = decoding.choose(logits, seen, [random[row].random() for row in going if seeds])
         likelihoods = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
         for row, token, likelihood in zip(going, tokens.tolist(), likelihoods.tolist(), strict=True):
             generated[row].token_ids.append(token)
@@ -123,8 +140,21 @@ def generate(
         if not left or len(generated[going[left[0]]].token_ids) == most:
             break
         if len(left) < len(going):
-            kept = torch.tensor(left, device=logits.device)
+            kept = torch.tensor(left)  # on the CPU, from where it indexes the tensors of every device
             reading.keep(kept)
             tokens, going = tokens[kept], [going[place] for place in left]
         logits = reading.next(tokens)
     return generated
+
+
+def text_seeds(prompts: Sequence[str], seed: int | None) -> list[int]:
+    """A seed for each prompt, another one each time that it occurs; none without a seed."""
+    if seed is None:
+        return []
+    times = Counter[str]()
+    seeds = []
+    for prompt in prompts:
+        digest = hashlib.sha256(f"{seed} {times[prompt]} {prompt}".encode()).digest()
+        seeds.append(int.from_bytes(digest[:8], "big"))
+        times[prompt] += 1
+    return seeds

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from ia2_eval.commands import BATCH_SIZE
 from ia2_eval.lm.adapter_effect import require_effect
 from ia2_eval.lm.base_model import BaseFiles, load, use_threads_for
 from ia2_eval.lm.ia2_hf import IA2HF
@@ -14,8 +15,6 @@ from ia2_eval.lm.peft_adapters import NAME, attached
 
 if TYPE_CHECKING:
     from ia2_eval.adapters.stored import StoredAdapter
-
-BATCH_SIZE = 32
 
 
 class HFAdapters:
@@ -33,6 +32,7 @@ class HFAdapters:
         use_threads_for(self._base.model)
         self._batch_size = batch_size or BATCH_SIZE
         self._paper = paper
+        self._shares_prefix: bool | None = None  # not tried yet
 
     @contextmanager
     def adapted(self, adapter: StoredAdapter | None) -> Iterator[IA2HF]:
@@ -45,9 +45,12 @@ class HFAdapters:
             if adapter:
                 require_effect(model, NAME)
             with merged_adapter(model) if self._paper else nullcontext():
-                yield IA2HF(
+                lm = IA2HF(
                     pretrained=model,
                     tokenizer=self._base.tokenizer,
                     batch_size=self._batch_size,
                     softmax_dtype=None if self._paper else "float32",
+                    shares_prefix=self._shares_prefix,
                 )
+                yield lm
+                self._shares_prefix = lm.shares_prefix

@@ -11,19 +11,20 @@ from ia2_training.virtual_tokens import virtual_token_count
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
-from lm_eval.models.utils_hf import clear_torch_cache
 from tqdm import tqdm
 
 from ia2_eval.errors import UserError
 from ia2_eval.lm.adapter_effect import require_effect
-from ia2_eval.lm.generation import Decoding, Generated, generate
+from ia2_eval.lm.batches import in_batches
+from ia2_eval.lm.generation import Decoding, Generated, generate, text_seeds
+from ia2_eval.lm.log_likelihoods import continuation_answers
 from ia2_eval.lm.reading import Reading, can_share_prefix
 from ia2_eval.lm.request_cache import everyones_end, own_answers
 from ia2_eval.lm.shared_beginning import SharedBeginning, common_length
 from ia2_eval.lm.shared_prefix import SharedPrefix
 from ia2_eval.lm.text_end import ScoredEnd, TextEnd
 from ia2_eval.scoring.answers import scored_end
-from ia2_eval.scoring.model_answers import TOP, GeneratedText, LogLikelihood, NextToken
+from ia2_eval.scoring.model_answers import GeneratedText, LogLikelihood
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -50,23 +51,39 @@ class IA2HF(HFLM):  # type: ignore[misc]
     another prompt. What a model's files prescribe for sampling is not followed: only what a request asks for is.
     """
 
-    def __init__(self, *arguments: Any, softmax_dtype: str | torch.dtype | None = "float32", **settings: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        softmax_dtype: str | torch.dtype | None = "float32",
+        truncation: bool = False,
+        shares_prefix: bool | None = None,
+        **settings: Any,
+    ) -> None:
         """
         Args:
             arguments: those of `HFLM`.
             softmax_dtype: None for the model's own.
+            truncation: False, for nothing is cut.
+            shares_prefix: whether the base can, where it was tried before.
             settings: of `HFLM`.
 
         Raises:
-            UserError: the model is no causal language model.
+            UserError: the model is no causal language model, prompts are to be cut, or an adapter has no effect.
         """
+        if truncation:
+            raise UserError("ia2-hf cuts no prompt, which would lose its first demonstrations: leave truncation out")
         super().__init__(*arguments, softmax_dtype=softmax_dtype, **settings)
         if self.backend != "causal":
             raise UserError(f"ia2-hf runs causal language models, and this is a {self.backend} model: use --model hf.")
         self._beginning: SharedBeginning | None = None
-        self._shares: bool | None = None  # tried when it is first of use
+        self._shares = shares_prefix
         if self.peft:
             require_effect(self.model, "default")
+
+    @property
+    def shares_prefix(self) -> bool | None:
+        """Whether the base can read shared prefixes; None until it was of use."""
+        return self._shares
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         super().set_cache_hook(own_answers(self, cache_hook))
@@ -125,30 +142,21 @@ class IA2HF(HFLM):  # type: ignore[misc]
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Log-likelihoods") as bar:
 
             def read(batch: Sequence[tuple[int, ...]]) -> None:
-                lasts = [max(len(requests[place][2]) for place in rows[row]) for row in batch]
+                last = max(len(requests[place][2]) for row in batch for place in rows[row])
                 reading = Reading(self.model, [row[len(prefix_ids) :] for row in batch], prefix)
                 with self._autocast():
-                    logits = reading.first(max(lasts))  # [B, most, V]
-                for row, last, its_logits in zip(batch, lasts, logits, strict=True):
-                    log_probabilities = its_logits[-last:].log_softmax(-1, dtype=self.softmax_dtype)  # [last, V]
-                    for place in rows[row]:
-                        request, _, continuation = requests[place]
-                        answers[place] = self._answer(log_probabilities[-len(continuation) :], continuation)
-                        if request is not None:
-                            self.cache_hook.add_partial("loglikelihood", request, answers[place])
+                    logits = reading.first(last)  # [B, last, V]
+                for row, its_logits in zip(batch, logits, strict=True):
+                    continuations = [requests[place][2] for place in rows[row]]
+                    said = continuation_answers(its_logits, continuations, self.softmax_dtype, self._decode_all)
+                    for place, answer in zip(rows[row], said, strict=True):
+                        answers[place] = answer
+                        if (request := requests[place][0]) is not None:
+                            self.cache_hook.add_partial("loglikelihood", request, answer)
                         bar.update()
 
-            self._in_batches(sorted(rows, key=len, reverse=True), read, override_bs)
+            in_batches(sorted(rows, key=len, reverse=True), override_bs or self._batch_size(), read)
         return [answers[place] for place in range(len(requests))]
-
-    def _answer(self, log_probabilities: torch.Tensor, continuation: list[int]) -> LogLikelihood:
-        """From the distributions [tokens, V] at the places of a continuation."""
-        ids = torch.tensor(continuation, device=log_probabilities.device)
-        log_likelihood = log_probabilities.gather(1, ids[:, None]).sum()
-        greedy = log_probabilities.argmax(-1)
-        text = self.tok_decode([int(greedy[0])], skip_special_tokens=False)
-        top = log_probabilities[0].topk(min(TOP, log_probabilities.shape[-1])).values
-        return LogLikelihood((float(log_likelihood), torch.equal(greedy, ids)), NextToken(text, tuple(top.tolist())))
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         quiet = disable_tqdm or self.rank != 0 or _no_bars()
@@ -170,8 +178,8 @@ class IA2HF(HFLM):  # type: ignore[misc]
     def _generate(self, requests: list[Instance], end: ScoredEnd | None, bar: tqdm) -> list[str]:
         """Texts for requests with the same settings, which end where `end` says if not before."""
         settings: dict[str, Any] = normalize_gen_kwargs(requests[0].args[1], self.max_gen_toks)
-        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
-        until, most = handle_stop_sequences(settings.pop("until"), eos), settings.pop("max_gen_toks")
+        until = handle_stop_sequences(settings.pop("until"), self._decode_all([self.eot_token_id]))
+        most = settings.pop("max_gen_toks")
         decoding = Decoding.of(settings)
         if decoding is None:
             if virtual_token_count(self.model):
@@ -185,25 +193,27 @@ class IA2HF(HFLM):  # type: ignore[misc]
         prefix_ids = self._common_prefix(rows, min(map(len, rows)))
         prefix = self._read_prefix(prefix_ids)
         text_end = TextEnd(self.tok_decode, self._stop_ids(), until, end)
+        seeds = text_seeds([request.args[0] for request in requests], decoding.seed)
         answers: dict[int, str] = {}
 
         def answer(batch: Sequence[int]) -> None:
             ends = [rows[place][len(prefix_ids) :] for place in batch]
             with self._autocast():
-                generated = generate(self.model, ends, text_end.reached, most, decoding, prefix, prefix_ids)
+                some = [seeds[place] for place in batch if seeds]
+                generated = generate(self.model, ends, text_end.reached, most, decoding, prefix, prefix_ids, some)
             for place, row in zip(batch, generated, strict=True):
                 answers[place] = self._text(row, text_end)
                 self.cache_hook.add_partial("generate_until", requests[place].args, answers[place])
                 bar.update()
 
-        self._in_batches(sorted(range(len(rows)), key=lambda place: -len(rows[place])), answer)
+        longest_first = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+        in_batches(longest_first, self._batch_size(), answer)
         return [answers[place] for place in range(len(requests))]
 
     def _text(self, row: Generated, end: TextEnd) -> str:
         ids, thinking = row.token_ids, self.think_end_token
         if thinking is None:
-            ends = tuple(len(self.tok_decode(ids[: count + 1])) for count in range(len(ids)))
-            return GeneratedText(end.cut(self.tok_decode(ids)), ends, tuple(row.log_likelihoods))
+            return GeneratedText(end.cut(self.tok_decode(ids)), end.token_ends(ids), tuple(row.log_likelihoods))
         if isinstance(thinking, str):
             return end.cut(self.tok_decode(ids), thinking)
         if thinking in ids:
@@ -236,21 +246,14 @@ class IA2HF(HFLM):  # type: ignore[misc]
         with self._autocast():
             return SharedPrefix.read(self.model, prefix_ids) if prefix_ids else None
 
-    def _in_batches(self, items: Sequence[T], work: Callable[[Sequence[T]], None], size: int | None = None) -> None:
-        """Work on batches; where memory does not suffice, on halves from there on."""
-        size = size or (self.max_batch_size if self.batch_size == "auto" else self.batch_size)
-        start = 0
-        while start < len(items):
-            try:
-                work(items[start : start + size])
-                start += size
-                continue
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-            # Here, where the exception is gone and with it the tensors of its frames.
-            size = (size + 1) // 2
-            clear_torch_cache()
+    def _batch_size(self) -> int:
+        """The greatest that is tried, if it is to be found."""
+        size: int = self.max_batch_size if self.batch_size == "auto" else self.batch_size
+        return size
+
+    def _decode_all(self, ids: list[int]) -> str:
+        text: str = self.tok_decode(ids, skip_special_tokens=False)
+        return text
 
     def _autocast(self) -> torch.autocast:
         dtype = self.mixed_precision_dtype
@@ -259,7 +262,7 @@ class IA2HF(HFLM):  # type: ignore[misc]
     def _require_room(self, row: Sequence[int], new_tokens: int) -> None:
         virtual = virtual_token_count(self.model)
         if virtual + len(row) + new_tokens > self.max_length:
-            raise ValueError(
+            raise UserError(
                 f"A prompt of {len(row)} tokens and {new_tokens} tokens to generate"
                 f"{f', behind {virtual} virtual tokens,' if virtual else ''} do not fit into the model's "
                 f"{self.max_length}: choose a smaller N or a model with a longer context. "

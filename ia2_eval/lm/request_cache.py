@@ -34,7 +34,6 @@ SETTINGS = (
     "max_length",
     "softmax_dtype",
     "mixed_precision_dtype",
-    "truncation",
     "add_bos_token",
     "prefix_token_id",
     "think_end_token",

@@ -33,9 +33,25 @@ class TextEnd:
         tail = self._decode(token_ids[-self._tail :])
         if any(stop in tail for stop in self._until):
             return True
-        if self._scored_end is None or "\n" not in tail:
+        added = tail[len(self._decode(token_ids[-self._tail : -1])) :]
+        if self._scored_end is None or "\n" not in added:
             return False
         return self._scored_end(self._decode(token_ids)) is not None
+
+    def token_ends(self, token_ids: Sequence[int]) -> tuple[int, ...]:
+        """Length of the text up to and including each token. A character counts to the token that completes it."""
+        ends, length = [], 0
+        for count in range(1, len(token_ids) + 1):
+            # A few tokens before the new one are decoded with it: the first of a part may look otherwise.
+            start = max(0, count - MARGIN)
+            with_it, without = (self._complete(token_ids[start:stop]) for stop in (count, count - 1))
+            length += len(with_it) - len(without)
+            ends.append(length)
+        return tuple(ends)
+
+    def _complete(self, token_ids: Sequence[int]) -> str:
+        """The decoded tokens without the bytes at their end that no character has come of yet."""
+        return self._decode(token_ids).rstrip("\ufffd")
 
     def cut(self, text: str, think_end_token: str | None = None) -> str:
         """The text up to its end; if the model thinks aloud, what follows the token that ends this."""

@@ -10,8 +10,7 @@ from ia2_eval.experiments.provenance import git_state, peak_memory, provenance, 
 
 
 def test_provenance() -> None:
-    found = provenance("cpu", 1.23456, batch_size=8)
-    assert found.batch_size == 8
+    found = provenance("cpu", 1.23456)
     assert found.created.endswith("+00:00")
     assert found.wall_seconds == 1.235
     assert found.versions == versions()

@@ -83,7 +83,7 @@ def test_with_and_without_a_shared_prefix(
 @pytest.mark.parametrize("pair", [("the fox", ""), ("the ####", " 5"), ("\n", "A"), ("", "<eos>")], ids=str)
 def test_nothing_to_condition_on_or_to_score_is_refused(hf: HFLM, pair: tuple[str, str]) -> None:
     """Without the check, a label that is no token of its own had the probability 1."""
-    assert len(hf.tok_encode("the #### 5")) < len(hf.tok_encode("the ####"))
+    assert len(hf.tok_encode("the #### 5")) <= len(hf.tok_encode("the ####"))
     with pytest.raises(AssertionError):
         hf.loglikelihood(asked([pair]), disable_tqdm=True)
     for requests in (asked([pair]), asked([pair, ("the", " fox")])):

@@ -107,11 +107,11 @@ def test_virtual_tokens_take_room(base: BaseModel, adapter: Adapter | None, monk
     said = (
         f"8 tokens to generate{', behind 3 virtual tokens,' if virtual else ''} do not fit into the model's {need - 1}"
     )
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(UserError, match=said):
         generate(lm, PROMPTS[:1])
     tokens = len(lm.tok_encode(PROMPTS[0] + LABELS[0])) + virtual
     monkeypatch.setattr(IA2HF, "max_length", property(lambda self: tokens - 2))  # the last is only predicted
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(UserError, match="do not fit"):
         lm.loglikelihood([Instance("loglikelihood", {}, (PROMPTS[0], LABELS[0]), 0)])
 
 

@@ -43,7 +43,7 @@ PIECES = st.sampled_from(
     ]
 )
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=8).map("".join)
-UNTIL = st.lists(st.sampled_from(["\n\nQuestion:", "\n\n", "é", "本", "😀!", "x", "日本日本"]), max_size=3)
+UNTIL = st.lists(st.sampled_from(["\n\nQuestion:", "\n\n", "é", "本", "😀!", " x", "日本", "日" * 9]), max_size=3)
 
 
 def ended(ids: Sequence[int], decode: str, stop_ids: set[int], until: list[str], end: ScoredEnd | None) -> bool:
@@ -71,6 +71,21 @@ def test_a_text_ends_where_the_whole_text_says_so(name: str, end: str) -> None:
                 break
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "stop"),
+    [
+        pytest.param("bytes", "so " + "日" * 9, "日" * 9, id="a stop of many tokens for each character"),
+        pytest.param("byte fallback", "so x", " x", id="a stop that begins with a space, which a decoded part loses"),
+        pytest.param("byte fallback", "so 😀", "😀", id="a stop whose last character is no text until it is whole"),
+    ],
+)
+def test_a_stop_is_found_when_its_last_token_comes(name: str, text: str, stop: str) -> None:
+    tokenizer = TOKENIZERS[name]
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    text_end = TextEnd(tokenizer.decode, (), [stop])
+    assert [text_end.reached(ids[:count]) for count in range(1, len(ids) + 1)] == [False] * (len(ids) - 1) + [True]
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)

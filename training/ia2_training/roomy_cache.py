@@ -7,6 +7,9 @@ from typing import Any
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
+STEP = 256
+"""Positions that are made room for at first, of however many may come."""
+
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values [B, H, T, d] of a layer in tensors with room for what is to come."""
@@ -14,10 +17,10 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def __init__(self, room: int) -> None:
         """
         Args:
-            room: positions to keep free behind the first ones.
+            room: positions that follow the first ones at most, as far as is known.
         """
         super().__init__()
-        self._room = room
+        self._room = min(room, STEP)
 
     def allocate(self, rows: int, width: int, keys: Tensor, values: Tensor) -> None:
         """Zeros for `width` positions of some rows, with the heads, width and type of the given states."""
@@ -28,17 +31,16 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self._show(width)
 
     def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append states; those of all positions so far, views into the tensors.
-
-        Raises:
-            ValueError: there is no room for them.
-        """
+        """Append states; those of all positions so far, views into the tensors."""
         if not self.is_initialized:
             self._room += keys.shape[2]
             self.allocate(keys.shape[0], 0, keys, values)
         start, end = self.keys.shape[2], self.keys.shape[2] + keys.shape[2]
-        if end > self._keys.shape[2]:  # one position would be dropped silently: it broadcasts to none
-            raise ValueError(f"{end} positions do not fit into a cache with room for {self._keys.shape[2]}")
+        if end > self._keys.shape[2]:
+            self._room = max(2 * self._room, end - start)
+            keys_so_far, values_so_far = self.keys, self.values
+            self.allocate(keys.shape[0], start, keys, values)
+            self._keys[:, :, :start], self._values[:, :, :start] = keys_so_far, values_so_far
         self._keys[:, :, start:end], self._values[:, :, start:end] = keys, values
         self._show(end)
         return self.keys, self.values
