@@ -106,7 +106,9 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="`strict` or `paper`.")] = "strict",
     data_dir: DataDir = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help=f"Requests at a time. Default: {BATCH_SIZE}; vLLM: all.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help=f"Requests at a time. Default: {BATCH_SIZE}; vLLM: all.")
+    ] = None,
     device: Device = None,
     dtype: Annotated[str, typer.Option(help="Of the base: `float32`, `bfloat16` or `float16`.")] = "float32",
     use_cache: Annotated[
@@ -255,6 +257,7 @@ def embedded_build(
 )
 def lm_eval(context: typer.Context) -> None:
     """lm-eval's own command with this package's tasks and its model: `ia2-eval lm-eval run --model ia2-hf ...`."""
+    import lm_eval.models  # noqa: F401 - lm-eval imports its own models only as long as it knows none
     from lm_eval.__main__ import cli_evaluate
     from lm_eval.api.registry import model_registry
 

@@ -322,10 +322,10 @@ def test_the_model_is_registered_when_its_module_is_there_and_when_it_is_not() -
         "    except SystemExit as ended: assert not ended.code\n"
         "    from lm_eval.api.registry import get_model, model_registry\n"
         "    before = 'ia2_eval.lm.ia2_hf' in sys.modules\n"
-        "    print(before, get_model('ia2-hf').__name__)\n"
+        "    print(before, *(get_model(name).__name__ for name in ('ia2-hf', 'hf', 'dummy')))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["False IA2HF", "True IA2HF"]
+    assert done.stdout.splitlines() == ["False IA2HF HFLM DummyLM", "True IA2HF HFLM DummyLM"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class EvaluationSettings:
     """Demonstrations; None for the tasks' own choice."""
     seed: int = 0
     """Of the demonstrations of this package's tasks."""
-    protocol: Protocol = "strict"
+    protocol: str = "strict"
     data_dir: Path | None = None
     limit: int | None = None
     batch_size: int | None = None

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 Metric = Literal["accuracy", "ece"]
 LABELS: dict[Metric, str] = {"accuracy": "accuracy (%)", "ece": "ECE"}
+PLAIN = ("acc", "ece")
+"""What needs no name beside these."""
 
 
 def performance_figure(
     runs: Sequence[RunSimilarity], metric: Metric, styles: Mapping[Column, MethodStyle], title: str
 ) -> Figure:
-    """A point for each training run with that very run's score; a panel for each place.
+    """A point for each training run with that very run's score; a panel for each place, of one and the same metric.
 
     (The published figure gives each run the mean score of the five runs of its setting.)
 
@@ -36,6 +38,7 @@ def performance_figure(
     markers = {column: style._replace(line="") for column, style in shown.items()}
     figure, axes = panels(len(places), title, markers)
     scale = 100 if metric == "accuracy" else 1
+    names = {Place(run.source, run.eval, run.N): getattr(run, f"{metric}_metric") for run, _ in scored}
     for panel, place in zip(axes, places, strict=True):
         for column, style in shown.items():
             here = [(r, v) for r, v in scored if (r.source, r.eval, r.N, r.column) == (*place, column)]
@@ -51,5 +54,6 @@ def performance_figure(
         panel.set_title(place.title)
         panel.set_xlabel("similarity to ICL")
         panel.grid()
-    axes[0].set_ylabel(LABELS[metric])
+        if place == places[0] or len(set(names.values())) > 1:
+            panel.set_ylabel(LABELS[metric] + ("" if names[place] in PLAIN else f": {names[place]}"))
     return figure

@@ -21,7 +21,7 @@ from ia2_eval.benchmarks import (
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.store import Store
 from ia2_eval.leaderboard.groups import evaluation_on
-from ia2_eval.leaderboard.learning_rate import accuracy_metric, calibration_metric
+from ia2_eval.leaderboard.headline import headline
 from ia2_eval.lm.base_model import Base, BaseFiles, BaseModel, load, locate, use_threads_for
 from ia2_eval.scoring.answers import response_end
 
@@ -191,7 +191,6 @@ def _measure(
 
     cell = student.record.cell if student.record else None
     evaluation = evaluation_on(student.record, name) if student.record else None
-    metrics = evaluation.metrics if evaluation else {}
     for mode in settings.modes or (own_mode(place.protocol),):
         run = Run(
             base=place.base_label,
@@ -219,6 +218,6 @@ def _measure(
             run,
             averages,
             len(grids),
-            accuracy=metrics.get(accuracy_metric(place.protocol, get_benchmark(name).single_token)),
-            ece=metrics.get(calibration_metric(place.protocol)),
+            headline(place.protocol, get_benchmark(name).single_token, student.published),
+            evaluation.metrics if evaluation else {},
         )

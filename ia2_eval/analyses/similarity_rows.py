@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from ia2_eval.leaderboard.headline import Headline
 from ia2_eval.leaderboard.style import Column
 from ia2_eval.protocol import Protocol
 
@@ -45,7 +47,9 @@ class RunSimilarity(Run):
     n: int  # evaluation examples
     similarity: float  # mean over examples of the mean over layers and response positions
     accuracy: float | None  # of this very run
+    accuracy_metric: str  # which accuracy it is, as in the record
     ece: float | None
+    ece_metric: str
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,20 @@ class Similarities:
     faults: list[str] = field(default_factory=list)
     """What could not be measured, and why."""
 
-    def add(self, run: Run, averages: Averages, n: int, accuracy: float | None, ece: float | None) -> None:
-        """Lines for one student. `n`: its examples."""
+    def add(self, run: Run, averages: Averages, n: int, reported: Headline, metrics: Mapping[str, float]) -> None:
+        """Lines for one student. `n`: its examples; `metrics`: of its record, of which the reported ones are kept."""
         same = asdict(run)
-        self.runs.append(RunSimilarity(**same, n=n, similarity=averages.overall, accuracy=accuracy, ece=ece))
+        self.runs.append(
+            RunSimilarity(
+                **same,
+                n=n,
+                similarity=averages.overall,
+                accuracy=metrics.get(reported.accuracy),
+                accuracy_metric=reported.accuracy,
+                ece=metrics.get(reported.calibration),
+                ece_metric=reported.calibration,
+            )
+        )
         for layer, (value, values) in enumerate(zip(averages.by_layer, averages.by_layer_and_token, strict=True)):
             self.layers.append(LayerSimilarity(**same, layer=layer, n=n, similarity=value))
             self.tokens += [

@@ -37,6 +37,8 @@ class Student(NamedTuple):
     adapter: str
     """Empty for the base."""
     evals: tuple[str, ...]
+    published: bool
+    """As of its `Group`, so that what is reported of it is what the leaderboard reports."""
 
 
 def students_by_place(groups: Sequence[Group], out_of_distribution: bool) -> dict[Place, list[Student]]:
@@ -50,9 +52,10 @@ def students_by_place(groups: Sequence[Group], out_of_distribution: bool) -> dic
             assert cell.n and cell.seed is not None and cell.target_tokens  # it is a trained one
             base = bases.setdefault((cell.base.fingerprint, cell.base.dtype), cell.base)
             place = Place(base, group.base, cell.protocol, cell.source, cell.n, cell.seed, cell.target_tokens)
-            places.setdefault(place, []).append(Student(record, group.adapter, wanted))
+            places.setdefault(place, []).append(Student(record, group.adapter, wanted, group.published))
     untrained = {(g.base, g.protocol, g.source): g.records[0] for g in groups if g.method == "no_icl" and g.records}
     for place, students in places.items():
         evals = tuple(dict.fromkeys(name for student in students for name in student.evals))
-        students.insert(0, Student(untrained.get((place.base_label, place.protocol, place.source)), "", evals))
+        of_base = untrained.get((place.base_label, place.protocol, place.source))
+        students.insert(0, Student(of_base, "", evals, students[0].published))  # alike for all of a base and protocol
     return places

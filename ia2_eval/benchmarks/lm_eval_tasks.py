@@ -1,6 +1,6 @@
-"""The benchmarks as lm-eval's task objects: `tasks/*.yaml`, whose data are those of `lm_eval_dataset`, and lm-eval's own.
+"""The benchmarks as lm-eval's task objects, from `tasks/*.yaml`; lm-eval's own tasks too.
 
-It stands here, beside the data, because runs of recipes and `ia2-eval evaluate` must ask the same questions.
+It stands beside `lm_eval_dataset`, whose arguments it gives: recipes and `ia2-eval evaluate` ask the same questions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ia2_eval.benchmarks.load import joint_fingerprint, load_benchmark
 from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.protocol import Protocol
 from ia2_eval.shipped import TASKS_DIRECTORY
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def load_tasks(
     names: Sequence[str],
-    protocol: Protocol = "strict",
+    protocol: str = "strict",
     num_fewshot: int | None = None,
     seed: int = 0,
     data_dir: Path | None = None,
@@ -29,7 +28,7 @@ def load_tasks(
 
     Args:
         names: of tasks, groups and tags, this package's and lm-eval's; patterns too.
-        protocol: `paper` for this package's tasks only.
+        protocol: `strict`, or `paper` for this package's tasks.
         num_fewshot: demonstrations; None for the tasks' own choice. A task that says 0 has none.
         seed: of the demonstrations of this package's tasks.
         data_dir: local data; None for `IA2_DATA_DIR`, else the hub.
@@ -67,7 +66,7 @@ def data_fingerprint(task: Any, data_dir: Path | None = None) -> str | None:
     return joint_fingerprint(load_benchmark(name, data_dir) for name in names)
 
 
-def _manager(names: Sequence[str], protocol: Protocol, metadata: dict[str, Any]) -> TaskManager:
+def _manager(names: Sequence[str], protocol: str, metadata: dict[str, Any]) -> TaskManager:
     """Over this package's tasks, and over lm-eval's too, which takes seconds, where others are asked for."""
     from lm_eval.tasks import TaskManager
 

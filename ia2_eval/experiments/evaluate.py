@@ -37,7 +37,7 @@ class Evaluator:
     settings: Settings = field(default_factory=Settings)
     _tasks: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     _shares_prefix: bool | None = None
-    """Whether the base can share a prefix; None until it was tried."""
+    """True once the base was found to share prefixes. A no is not kept: it may be due to an adapter that diverged."""
 
     def evaluate(self, cell: Cell, model: PreTrainedModel) -> tuple[Evaluation, ...]:
         """Evaluate the base, with or without the cell's adapter, on the cell's benchmarks; store the samples.
@@ -65,7 +65,7 @@ class Evaluator:
             self._evaluation(cell, name, output["samples"][task], lm, dev, dev_path)
             for name, task in zip(cell.evals, self._task_names(cell), strict=True)
         )
-        self._shares_prefix = lm.shares_prefix
+        self._shares_prefix = lm.shares_prefix or None
         return evaluations
 
     def _task_names(self, cell: Cell) -> list[str]:

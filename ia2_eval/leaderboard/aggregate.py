@@ -11,7 +11,7 @@ from ia2_eval.experiments.record import Evaluation
 from ia2_eval.leaderboard.groups import Candidate, Group, evaluation_on
 from ia2_eval.leaderboard.learning_rate import Selection, chosen_candidates
 from ia2_eval.leaderboard.style import Column
-from ia2_eval.leaderboard.summary import Interval, summarise
+from ia2_eval.leaderboard.summary import IntervalKind, summarise
 from ia2_eval.protocol import Protocol
 
 
@@ -36,7 +36,7 @@ class Row:
     std: float | None  # sample under `strict`, population under `paper`; 0 for `no_icl`, a single evaluation
     ci_low: float | None
     ci_high: float | None
-    interval: Interval | None  # what the 95 % interval is over: `t` (seeds), `bootstrap` (examples of the one seed)
+    interval: IntervalKind | None  # what the 95 % interval is over: `t` (seeds), `bootstrap` (examples of one seed)
     seeds: int | None  # those that have the metric; None for `no_icl`
     seeds_expected: int | None
     n: int  # evaluated examples per seed

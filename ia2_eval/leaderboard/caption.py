@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ia2_eval.leaderboard.aggregate import Row
+from ia2_eval.leaderboard.headline import PUBLISHED, Confidence, Headline
 from ia2_eval.leaderboard.summary import describe_intervals
 from ia2_eval.protocol import Protocol
+from ia2_eval.scoring.calibration import BINS
+
+ACCURACIES = {
+    "acc": "best label is the right one",
+    "acc_full_vocab": "most likely token of the vocabulary is the label (acc_full_vocab)",
+    "acc_published": "most likely token of the vocabulary, decoded and stripped, is the label (acc_published)",
+}
+"""Those of single-token answers, for readers."""
+
+CONFIDENCES: dict[Confidence, str] = {
+    "label": "label-normalised confidence",
+    "published": "its probability / sum of the ten greatest",
+    "answer": "the probability of the written answer",
+}
+"""What calibration errors are of, for readers."""
 
 
 def caption(
     protocol: Protocol,
-    metrics: Mapping[str, str],
+    reported: Headline,
+    metrics: Collection[str],
     rows: Sequence[Row],
     *,
     shares: Collection[float],
@@ -23,7 +40,8 @@ def caption(
 
     Args:
         protocol: of the table.
-        metrics: name in `leaderboard.csv` by name in the table.
+        reported: what it shows of every result.
+        metrics: names of the metrics in the table.
         rows: that the table shows.
         shares: of the examples that each calibration error of generated answers is of.
         oracle: whether learning rates were chosen on the reported sets.
@@ -38,9 +56,10 @@ def caption(
     over = f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds" if seeds else "one evaluation"
     per_cent = " and ".join(name for name in metrics if name != "ECE")
     yield f"Mean over {over} ({spread} std); n: evaluated examples. In per cent: {per_cent}."
-    yield from _generations(protocol, metrics, shares) if "unparsed" in metrics else _labels(metrics)
+    yield from _generations(protocol, reported, metrics, shares) if "unparsed" in metrics else _labels(reported)
     if mixed:
-        yield "Some results lack acc_published and ece_published, so every one is shown by metrics that all have."
+        lacking = f"{PUBLISHED.accuracy} and {PUBLISHED.calibration}"
+        yield f"Some results lack {lacking}, so every one is shown by metrics that all have."
     if any(row.learning_rate is not None for row in rows):
         weights = " and weight of IA2 + SFT" if protocol == "paper" and any(row.sft_weight for row in rows) else ""
         yield (
@@ -62,22 +81,24 @@ def caption(
         yield "–: not in the records, such as the ECE where no text has an answer."
 
 
-def _labels(metrics: Mapping[str, str]) -> Iterator[str]:
-    accuracy, calibration = metrics["acc"], metrics["ECE"]
-    if accuracy == "acc_published":
-        yield f"acc: most likely token of the vocabulary, decoded and stripped, is the label ({accuracy})."
-        yield f"ECE: 15 equal-mass bins of its probability / sum of the ten greatest ({calibration})."
-    elif accuracy == "acc_full_vocab":
-        yield f"acc: most likely token of the vocabulary is the label ({accuracy})."
-        yield f"ECE: 15 equal-mass bins of label-normalised confidence ({calibration})."
-    else:
-        yield "acc: best label is the right one. ECE: 15 equal-width bins of label-normalised confidence."
+def _labels(reported: Headline) -> Iterator[str]:
+    accuracy = f"acc: {ACCURACIES[reported.accuracy]}."
+    named = "" if reported.calibration == "ece" else f" ({reported.calibration})"
+    calibration = f"ECE: {_bins(reported)} of {CONFIDENCES[reported.confidence]}{named}."
+    yield from (accuracy, calibration) if named else (f"{accuracy} {calibration}",)
 
 
-def _generations(protocol: Protocol, metrics: Mapping[str, str], shares: Collection[float]) -> Iterator[str]:
+def _generations(
+    protocol: Protocol, reported: Headline, metrics: Collection[str], shares: Collection[float]
+) -> Iterator[str]:
     yield "unparsed: share of answers without a readable result."
     if "ECE" in metrics:
-        width = "15 equal-width bins" if protocol == "strict" else "ours, the paper has none; 15 equal-mass bins"
+        ours = "ours, the paper has none; " if protocol == "paper" else ""
         ends = dict.fromkeys(f"{100 * share:.0f}" for share in (min(shares), max(shares))) if shares else ()
         of = f", {' to '.join(ends)} per cent of them (ece_n)" if ends else ""
-        yield f"ECE: {width} of the probability of the written answer, over the examples that mark one{of}."
+        what = f"{_bins(reported)} of {CONFIDENCES[reported.confidence]}"
+        yield f"ECE: {ours}{what}, over the examples that mark one{of}."
+
+
+def _bins(reported: Headline) -> str:
+    return f"{BINS} {reported.bins} bins"

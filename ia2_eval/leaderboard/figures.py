@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ia2_eval.atomic import write_atomically
-from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
 from ia2_eval.leaderboard.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.groups import Group
-from ia2_eval.leaderboard.learning_rate import accuracy_metric
-from ia2_eval.leaderboard.reliability import CONFIDENCES, Reliability, pool, reported_confidence
+from ia2_eval.leaderboard.reliability import CONFIDENCES, Reliability, pool
 from ia2_eval.leaderboard.reliability_plot import reliability_figure
 from ia2_eval.leaderboard.style import RC_PARAMS, Column, MethodStyle, column_styles
 from ia2_eval.leaderboard.summary import describe_intervals
@@ -45,21 +43,24 @@ def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], 
     styles = column_styles(group.column for group in groups)
     for section in sections(groups):
         folder = directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section)))
-        reliability = _draw_reliability(run_directory, folder, section, section.groups(groups), styles)
-        published = any(group.published for group in section.groups(groups))
-        paths += [*_draw_accuracy(folder, section, section.rows(rows), published, styles), *reliability.paths]
+        of_section = section.groups(groups)
+        reliability = _draw_reliability(run_directory, folder, section, of_section, styles)
+        paths += [*_draw_accuracy(folder, section, of_section, section.rows(rows), styles), *reliability.paths]
         faults += reliability.faults
     return Drawn(tuple(paths), tuple(dict.fromkeys(faults)))  # an untrained method may stand in several sections
 
 
 def _draw_accuracy(
-    folder: Path, section: Section, rows: Sequence[Row], published: bool, styles: Mapping[Column, MethodStyle]
+    folder: Path,
+    section: Section,
+    groups: Sequence[Group],
+    rows: Sequence[Row],
+    styles: Mapping[Column, MethodStyle],
 ) -> list[Path]:
     headline = [
         row
         for row in rows
-        if row.selection in section.headline
-        and row.metric == accuracy_metric(section.protocol, get_benchmark(row.eval).single_token, published)
+        if row.selection in section.selections and row.metric == groups[0].headline(row.eval).accuracy
     ]
     paths = []
     for name, ood in (("accuracy_vs_n", False), ("accuracy_vs_n_ood", True)):
@@ -97,8 +98,10 @@ def _draw_reliability(
         if any(diagram.bins for diagram in diagrams.values()):
             to = "" if benchmark == source else f" → {eval_title(source, benchmark)}"
             title = f"{eval_title(source, source)}{to} · {section.title}"
-            bins = "equal-width bins" if section.protocol == "strict" else "equal-mass bins (points: narrow ones)"
-            confidence = f"{CONFIDENCES[reported_confidence(of_source[0], benchmark)]}, {BINS} {bins}"
+            reported = of_source[0].headline(benchmark)
+            confidence = f"{CONFIDENCES[reported.confidence]}, {BINS} {reported.bins} bins"
+            if reported.bins == "equal-mass":
+                confidence += " (points: narrow ones)"
             draw = partial(reliability_figure, diagrams, at, columns, title, confidence)
             paths += write_figure(draw, folder / f"reliability_{source}_to_{benchmark}")
     return Drawn(tuple(paths), tuple(faults))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import PurePath
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.method_options import MethodVariant
 from ia2_eval.experiments.record import Evaluation, Record
+from ia2_eval.leaderboard.headline import Headline, have_published, headline
 from ia2_eval.leaderboard.style import Column, column_order
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
@@ -50,9 +51,9 @@ class Group:
     expected: tuple[tuple[Candidate, int | None], ...]  # candidate and seed of each cell that should be there
     records: tuple[Record, ...]  # finished ones
     failed: int  # cells whose record is that of a failure
-    published: bool = False
-    """Whether single-token answers are reported by the published quantities, `PUBLISHED`. They are under `paper`, where
-    every result of this base carries them: no table compares one accuracy with another."""
+    published: bool
+    """Whether every result of this base under this protocol has the published quantities. Alike for all of them, as ICL
+    stands in the tables of all adapters: no table compares one accuracy with another."""
 
     @property
     def trained(self) -> bool:
@@ -74,6 +75,10 @@ class Group:
         """Number of expected cells that have not finished well."""
         return len(self.expected) - len(self.records)
 
+    def headline(self, benchmark: str) -> Headline:
+        """What is reported of it on a benchmark."""
+        return headline(self.protocol, get_benchmark(benchmark).single_token, self.published)
+
     def at(self, candidate: Candidate) -> list[Record]:
         """Finished records of one candidate, by seed."""
         found = [record for record in self.records if Candidate.of(record.cell) == candidate]
@@ -82,9 +87,6 @@ class Group:
     def seeds_expected(self, candidate: Candidate) -> int:
         return sum(expected == candidate for expected, _ in self.expected)
 
-
-PUBLISHED = ("acc_published", "ece_published")
-"""Accuracy and calibration error as published; only models that answer more than a number give them."""
 
 GROUP_FIELDS = ("base", "adapter", "protocol", "source", "n", "method", "variant")
 EVALUATION_SETTING = ("version", "limit", "data", "evals")
@@ -120,9 +122,13 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
     labels = base_labels(cell.base for cell in cells.values())
     members: dict[tuple[Hashable, ...], dict[str, Cell]] = defaultdict(dict)
     seeds: dict[tuple[Hashable, ...], set[int | None]] = defaultdict(set)
+    evaluations: dict[tuple[str, Protocol], list[Evaluation]] = defaultdict(list)
     for key, cell in cells.items():
         members[_fields(cell, GROUP_FIELDS)][key] = cell
         seeds[cell.base, cell.protocol, cell.source, cell.n].add(cell.seed)
+        if key in by_key and by_key[key].status == "ok":
+            evaluations[labels[cell.base], cell.protocol] += by_key[key].evaluations
+    published = {place: have_published(found) for place, found in evaluations.items()}
     groups = []
     for group in members.values():
         cell = next(iter(group.values()))
@@ -144,9 +150,10 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
                 expected=tuple(sorted(expected, key=lambda pair: (pair[0].order, pair[1] or 0))),
                 records=tuple(record for record in found if record.status == "ok"),
                 failed=sum(record.status == "failed" for record in found),
+                published=published.get((labels[cell.base], cell.protocol), False),
             )
         )
-    return Grouped(tuple(sorted(_published(groups), key=_table_order)), (*notes, *more))
+    return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more))
 
 
 def evaluation_on(record: Record, benchmark: str) -> Evaluation | None:
@@ -181,20 +188,6 @@ def _one_base_per_fingerprint(cells: Mapping[str, Cell]) -> dict[str, Cell]:
         return bases.setdefault((base.dtype, base.fingerprint) if base.fingerprint else base, base)
 
     return {key: cell.model_copy(update={"base": same(cell.base)}) for key, cell in cells.items()}
-
-
-def _published(groups: Iterable[Group]) -> Iterator[Group]:
-    """The groups with `published` set, alike for all of a base: ICL stands in the tables of all its adapters."""
-    groups = [*groups]
-    carried: dict[str, list[bool]] = defaultdict(list)
-    for group in groups:
-        for record in group.records if group.protocol == "paper" else ():
-            for evaluation in record.evaluations:
-                if get_benchmark(evaluation.eval).single_token:
-                    carried[group.base].append(evaluation.metrics.keys() >= {*PUBLISHED})
-    for group in groups:
-        of_base = carried[group.base] if group.protocol == "paper" else []
-        yield replace(group, published=bool(of_base) and all(of_base))
 
 
 def _fields(cell: Cell, names: tuple[str, ...]) -> tuple[Hashable, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from math import fsum, inf
 from typing import Literal, TypeVar
 
-from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.leaderboard.groups import Candidate, Group, evaluation_on
 from ia2_eval.protocol import Protocol
 
@@ -25,33 +24,11 @@ def headline_selection(protocol: Protocol, trained: bool) -> Selection:
     return "dev" if protocol == "strict" else "oracle"
 
 
-def accuracy_metric(protocol: Protocol, single_token: bool, published: bool = False) -> str:
-    """`acc`; for single-token benchmarks under `paper` that of the most probable token of the vocabulary.
-
-    That is `acc_published` where `published` (see `Group`), else `acc_full_vocab`, which every model gives and which
-    differs where another token, such as the label with a space, decodes to the label.
-    """
-    if protocol == "strict" or not single_token:
-        return "acc"
-    return "acc_published" if published else "acc_full_vocab"
-
-
-def calibration_metric(protocol: Protocol, single_token: bool = True, published: bool = False) -> str:
-    """ECE over 15 bins: equal-width (`ece`) under `strict`, equal-mass under `paper`.
-
-    There it is `ece_published` for single-token benchmarks where `published` (see `Group`), else `ece_mass`, of the
-    same confidence as `ece`.
-    """
-    if protocol == "strict":
-        return "ece"
-    return "ece_published" if published and single_token else "ece_mass"
-
-
 def chosen_candidates(group: Group, benchmark: str) -> dict[Selection, Candidate]:
     """Candidate by selection. Without training `none` has the only one; a choice that cannot be made is absent."""
     if not group.trained:
         return {"none": Candidate(None, None)}
-    metric = accuracy_metric(group.protocol, get_benchmark(benchmark).single_token, group.published)
+    metric = group.headline(benchmark).accuracy
     dev_loss: dict[Candidate, dict[int | None, float]] = {}
     negative_accuracy: dict[Candidate, dict[int | None, float]] = {}
     for record in sorted(group.records, key=lambda record: Candidate.of(record.cell).order):

@@ -11,6 +11,7 @@ from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record, parse_record
+from ia2_eval.experiments.store import Store
 from ia2_eval.scoring.samples import GenerationSample, LabelSample
 
 PLAN = "plan.json"
@@ -60,20 +61,17 @@ def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[LabelSamp
     Raises:
         UserError: the file is absent, has a row that is not valid (the line is named), or not one row per example.
     """
-    path = run_directory / evaluation.samples
+    kind: type[LabelSample | GenerationSample] = (
+        LabelSample if get_benchmark(evaluation.eval).single_token else GenerationSample
+    )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        samples = Store(run_directory).read_rows(evaluation.samples, kind)
+    except OSError as error:
         raise UserError(f"{evaluation.samples}: cannot be read ({error})") from error
-    if len(lines) != evaluation.n:
-        raise UserError(f"{evaluation.samples}: {len(lines)} rows, but its record counts {evaluation.n} examples")
-    kind = LabelSample if get_benchmark(evaluation.eval).single_token else GenerationSample
-    samples: list[LabelSample | GenerationSample] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            samples.append(kind.model_validate_json(line))
-        except ValidationError as error:
-            raise UserError(f"{evaluation.samples}, line {number}: {_one_line(error)}") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if len(samples) != evaluation.n:
+        raise UserError(f"{evaluation.samples}: {len(samples)} rows, but its record counts {evaluation.n} examples")
     return tuple(samples)
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.groups import Group, evaluation_on
+from ia2_eval.leaderboard.headline import Confidence
 from ia2_eval.leaderboard.learning_rate import chosen_candidates, headline_selection
 from ia2_eval.leaderboard.read import read_samples
 from ia2_eval.scoring.calibration import Bin, expected_calibration_error, reliability_bins
 from ia2_eval.scoring.published import published_confidence, published_correct
 from ia2_eval.scoring.samples import GenerationSample, LabelSample
-
-Confidence = Literal["label", "published", "answer"]
 
 CONFIDENCES: dict[Confidence, str] = {
     "label": "confidence (label-normalised)",
@@ -39,22 +36,14 @@ class Reliability:
         return sum(bin_.count for bin_ in self.bins)
 
 
-def reported_confidence(group: Group, benchmark: str) -> Confidence:
-    """Which confidence the reported calibration error of a group is of."""
-    if not get_benchmark(benchmark).single_token:
-        return "answer"
-    return "published" if group.published else "label"
-
-
 def pool(run_directory: Path, group: Group, benchmark: str) -> tuple[Reliability | None, list[str]]:
     """Reliability of a group at its headline learning rate, and faults of the sample files that cannot be used.
 
-    The bins are those of the reported calibration error: equal-width under `strict`, equal-mass under `paper`. None
-    where there is no sample.
+    Confidence and bins are those of the reported calibration error. None where there is no sample.
     """
     chosen = chosen_candidates(group, benchmark)
     selection = headline_selection(group.protocol, group.trained)
-    kind = reported_confidence(group, benchmark)
+    reported = group.headline(benchmark)
     pairs: list[tuple[float, bool] | None] = []
     faults, seeds = [], 0
     for record in group.at(chosen[selection]) if selection in chosen else ():
@@ -63,7 +52,7 @@ def pool(run_directory: Path, group: Group, benchmark: str) -> tuple[Reliability
             continue
         try:
             samples = read_samples(run_directory, evaluation)
-            pairs += [_pair(sample, kind, evaluation.samples) for sample in samples]
+            pairs += [_pair(sample, reported.confidence, evaluation.samples) for sample in samples]
             seeds += 1
         except UserError as error:
             faults.append(str(error))
@@ -73,7 +62,7 @@ def pool(run_directory: Path, group: Group, benchmark: str) -> tuple[Reliability
     if not known:
         return Reliability((), None, seeds, len(pairs)), faults
     confidence, correct = zip(*known, strict=True)
-    equal_mass = group.protocol == "paper"
+    equal_mass = reported.bins == "equal-mass"
     bins = tuple(reliability_bins(confidence, correct, equal_mass=equal_mass))
     ece = expected_calibration_error(confidence, correct, equal_mass=equal_mass)
     return Reliability(bins, ece, seeds, len(pairs)), faults

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from math import fsum, sqrt
 from typing import Literal, NamedTuple
 
-Interval = Literal["t", "bootstrap"]
+IntervalKind = Literal["t", "bootstrap"]
 
-INTERVALS: dict[Interval, str] = {
+INTERVALS: dict[IntervalKind, str] = {
     "t": "over seeds by Student's t",
     "bootstrap": "over examples by bootstrap for no ICL or a single seed",
 }
 """What a 95 % interval is, for readers."""
 
 
-def describe_intervals(found: Iterable[Interval | None]) -> list[str]:
+def describe_intervals(found: Iterable[IntervalKind | None]) -> list[str]:
     """What the 95 % intervals are, for the kinds that are there."""
     kinds = set(found)
     return [text for kind, text in INTERVALS.items() if kind in kinds]
@@ -28,7 +28,7 @@ class Summary(NamedTuple):
     std: float | None
     ci_low: float | None
     ci_high: float | None
-    interval: Interval | None
+    interval: IntervalKind | None
 
 
 def summarise(values: Sequence[float], ddof: int, bootstrap: tuple[float, float] | None = None) -> Summary:

@@ -10,7 +10,8 @@ from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.leaderboard.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.caption import caption
 from ia2_eval.leaderboard.groups import Group
-from ia2_eval.leaderboard.learning_rate import Selection, accuracy_metric, calibration_metric, headline_selection
+from ia2_eval.leaderboard.headline import Headline, headline
+from ia2_eval.leaderboard.learning_rate import Selection, headline_selection
 from ia2_eval.leaderboard.style import Column, MethodStyle, column_styles
 from ia2_eval.protocol import Protocol
 
@@ -31,8 +32,8 @@ class Section(NamedTuple):
         return " · ".join(filter(None, (self.base, self.adapter, f"protocol {self.protocol}")))
 
     @property
-    def headline(self) -> tuple[Selection, ...]:
-        """Selections of the rows that its table and figures show."""
+    def selections(self) -> tuple[Selection, ...]:
+        """Those of the rows that its table and figures show."""
         return ("none", headline_selection(self.protocol, trained=True))
 
     def groups(self, groups: Iterable[Group]) -> list[Group]:
@@ -109,16 +110,16 @@ def tables(groups: Sequence[Group], rows: Sequence[Row]) -> list[Table]:
     found = []
     for section in sections(groups):
         section_groups, section_rows = section.groups(groups), section.rows(rows)
-        published = any(group.published for group in section_groups)
         for single_token in (True, False):
             at = places(section_groups, single_token)
             if not at:
                 continue
             styles = column_styles(group.column for group in section_groups)
-            found.append(_table(section, at, styles, section_rows, single_token, published, oracle=False))
+            reported = section_groups[0].headline(at[0].eval)  # alike for all of them
+            found.append(_table(section, at, styles, section_rows, reported, single_token, oracle=False))
             trained = column_styles(group.column for group in section_groups if group.trained)
             if section.protocol == "strict" and trained:
-                found.append(_table(section, at, trained, section_rows, single_token, published, oracle=True))
+                found.append(_table(section, at, trained, section_rows, reported, single_token, oracle=True))
     return found
 
 
@@ -127,27 +128,26 @@ def _table(
     at: Sequence[Place],
     columns: Mapping[Column, MethodStyle],
     rows: Sequence[Row],
+    reported: Headline,
     single_token: bool,
-    published: bool,
     oracle: bool,
 ) -> Table:
-    wanted: tuple[Selection, ...] = ("oracle",) if oracle else section.headline
+    wanted: tuple[Selection, ...] = ("oracle",) if oracle else section.selections
     shown = {
         (Place(row.N, row.source, row.eval), row.column, row.metric): row
         for row in rows
         if row.selection in wanted and row.column in columns
     }
     there = {metric for place, _, metric in shown if place in at}
-    accuracy = accuracy_metric(section.protocol, single_token, published)
-    calibration = calibration_metric(section.protocol, single_token, published)
-    metrics = {"acc": accuracy}
-    if single_token or calibration in there:
-        metrics["ECE"] = calibration
+    wished = headline(section.protocol, single_token, published=True)
+    metrics = {"acc": reported.accuracy}
+    if single_token or reported.calibration in there:
+        metrics["ECE"] = reported.calibration
     if not single_token:
         metrics["unparsed"] = "unparsed"
 
     def stack(place: Place, column: Column) -> Stack:
-        head = shown.get((place, column, accuracy))
+        head = shown.get((place, column, reported.accuracy))
         if head is None:
             return (MISSING,) * len(metrics)
         return tuple(_value(shown.get((place, column, metric)), head) for metric in metrics.values())
@@ -170,13 +170,14 @@ def _table(
         caption=tuple(
             caption(
                 section.protocol,
-                metrics,
+                reported,
+                tuple(metrics),
                 in_table,
                 shares=[
                     row.mean / row.n for (place, _, metric), row in shown.items() if place in at and metric == "ece_n"
                 ],
                 oracle="oracle" in wanted,
-                mixed=accuracy == "acc_full_vocab" and "acc_published" in there,
+                mixed=reported != wished and wished.accuracy in there,
                 absent=any(ABSENT in values for of_place in stacks.values() for values in of_place),
             )
         ),

@@ -27,7 +27,8 @@ NEUTRAL = {"lora_B": 0.0, "lora_embedding_B": 0.0, "ia3_l": 1.0}
 
 
 def require_effect(model: PeftModel, name: str) -> None:
-    """An adapter must change the logits of a few fixed tokens; one that was never trained is only warned of.
+    """An adapter must change the logits of a few fixed tokens; one that was never trained is only warned of, and so is
+    any where the model computes in half precision, in which a small effect is lost to rounding.
 
     Two forward passes of one row. The model is left as it was.
 
@@ -36,7 +37,7 @@ def require_effect(model: PeftModel, name: str) -> None:
         name: of the adapter, for PEFT.
 
     Raises:
-        UserError: it is not the active adapter, or it was trained and changes nothing.
+        UserError: it is not the active adapter, or it was trained and changes nothing in full precision.
         ValueError: it is merged, and PEFT would undo that to compare.
     """
     if any(getattr(module, "merged", False) for module in model.modules()):
@@ -50,7 +51,7 @@ def require_effect(model: PeftModel, name: str) -> None:
         with model.disable_adapter():
             plain = _logits(model, row)
     if torch.equal(adapted, plain):
-        refuse_no_effect(name, _weights(model, name))
+        refuse_no_effect(name, _weights(model, name), full_precision=_full_precision(model))
 
 
 def probe(vocabulary: int) -> list[int]:
@@ -58,18 +59,27 @@ def probe(vocabulary: int) -> list[int]:
     return [vocabulary * (2 * index + 1) // (2 * PROBE_LENGTH) for index in range(PROBE_LENGTH)]
 
 
-def refuse_no_effect(name: str, weights: Mapping[str, Tensor]) -> None:
+def refuse_no_effect(name: str, weights: Mapping[str, Tensor], full_precision: bool) -> None:
     """What follows from an adapter that changes nothing.
 
     Args:
         name: of the adapter, for the message.
         weights: its own, named as PEFT stores them.
+        full_precision: whether the model computes in float32 or float64 throughout.
 
     Raises:
-        UserError: its weights say that it should.
+        UserError: its weights say that it should, and rounding cannot be why it does not.
     """
     if amounts_to_nothing(weights):
         logger.warning("the adapter %r changes nothing: its weights are those that it started with", name)
+        return
+    if not full_precision:
+        logger.warning(
+            "the adapter %r changes no logit of a few fixed tokens: either its effect is below the rounding of half "
+            "precision, or it is not applied; in both cases its results will be those of the base. In float32 an "
+            "adapter that is not applied is refused",
+            name,
+        )
         return
     raise UserError(
         f"the adapter {name!r} is attached but changes nothing, though its weights say that it should: its results "
@@ -90,6 +100,11 @@ def _weights(model: PeftModel, name: str) -> dict[str, Tensor]:
 
     weights: dict[str, Tensor] = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     return weights
+
+
+def _full_precision(model: PeftModel) -> bool:
+    dtypes = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    return dtypes <= {torch.float32, torch.float64}
 
 
 def _logits(model: PeftModel, row: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class HFAdapters:
         use_threads_for(self._base.model)
         self._batch_size = batch_size or BATCH_SIZE
         self._paper = paper
-        self._shares_prefix: bool | None = None  # not tried yet
+        self._shares_prefix: bool | None = None  # a no is not kept: it may be due to an adapter that diverged
 
     @contextmanager
     def adapted(self, adapter: StoredAdapter | None) -> Iterator[IA2HF]:
@@ -53,4 +53,4 @@ class HFAdapters:
                     shares_prefix=self._shares_prefix,
                 )
                 yield lm
-                self._shares_prefix = lm.shares_prefix
+                self._shares_prefix = lm.shares_prefix or None

@@ -132,7 +132,10 @@ class IA2HF(HFLM):  # type: ignore[misc]
         self, requests: Sequence[Pair], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[tuple[float, bool]]:
         rows: dict[tuple[int, ...], list[int]] = {}  # the last token is only predicted
-        for place, (_, context, continuation) in enumerate(requests):
+        for place, (texts, context, continuation) in enumerate(requests):
+            if not context or not continuation:
+                what = "score" if context else "condition on"
+                raise UserError(f"{texts!r} has no token to {what}: one is empty, or merges with the other")
             rows.setdefault((*context, *continuation)[:-1], []).append(place)
         for row in rows:
             self._require_room(row, 0)

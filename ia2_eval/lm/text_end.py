@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import accumulate
 
 from lm_eval.models.utils import postprocess_generated_text
 
@@ -11,6 +12,9 @@ ScoredEnd = Callable[[str], int | None]
 
 MARGIN = 8
 """Tokens before a stop string that are decoded with it: the first of a decoded part may look otherwise."""
+
+INCOMPLETE = "\ufffd"
+"""What bytes are decoded to that are no character yet."""
 
 
 class TextEnd:
@@ -40,18 +44,16 @@ class TextEnd:
 
     def token_ends(self, token_ids: Sequence[int]) -> tuple[int, ...]:
         """Length of the text up to and including each token. A character counts to the token that completes it."""
-        ends, length = [], 0
+        ends: list[int] = []
+        length, start, read = 0, 0, 0
         for count in range(1, len(token_ids) + 1):
-            # A few tokens before the new one are decoded with it: the first of a part may look otherwise.
-            start = max(0, count - MARGIN)
-            with_it, without = (self._complete(token_ids[start:stop]) for stop in (count, count - 1))
-            length += len(with_it) - len(without)
-            ends.append(length)
-        return tuple(ends)
-
-    def _complete(self, token_ids: Sequence[int]) -> str:
-        """The decoded tokens without the bytes at their end that no character has come of yet."""
-        return self._decode(token_ids).rstrip("\ufffd")
+            # Decoded behind what came last, for the first of a decoded part may look otherwise; and from where a
+            # character begins, for bytes in a row may all be shown as no characters if those at either end are none.
+            before, now = self._decode(token_ids[start:read]), self._decode(token_ids[start:count])
+            ends.append(length + len(now.rstrip(INCOMPLETE)) - len(before))
+            if len(now) > len(before) and not now.endswith(INCOMPLETE):
+                length, start, read = ends[-1], read, count
+        return tuple(accumulate(ends, max))
 
     def cut(self, text: str, think_end_token: str | None = None) -> str:
         """The text up to its end; if the model thinks aloud, what follows the token that ends this."""

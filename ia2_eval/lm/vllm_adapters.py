@@ -59,7 +59,7 @@ class VLLMAdapters:
         """lm-eval's model with an adapter, or of the base alone.
 
         Raises:
-            UserError: the adapter does nothing.
+            UserError: the adapter does nothing; see `require_effect`.
         """
         from vllm.lora.request import LoRARequest  # type: ignore[import-not-found]
 
@@ -80,7 +80,8 @@ class VLLMAdapters:
         from ia2_eval.lm.adapter_effect import refuse_no_effect
 
         if self._probe() == self._plain:
-            refuse_no_effect(adapter.name, load_peft_weights(str(adapter.directory), device="cpu"))
+            weights = load_peft_weights(str(adapter.directory), device="cpu")
+            refuse_no_effect(adapter.name, weights, full_precision=self._base.dtype == "float32")
 
     def _probe(self) -> list[tuple[float, bool]]:
         """The log-likelihood of fixed tokens; a request without a text is kept in no cache."""

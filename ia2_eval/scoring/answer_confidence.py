@@ -11,8 +11,9 @@ def answer_confidence(
 ) -> float | None:
     """Probability of writing the answer given the text before it: the product over the tokens that overlap its span.
 
-    A token that only completes to a character together with the next ones adds no text of its own; it belongs to the
-    place where it stands.
+    A character belongs to the token that completes it. Tokens with only its first bytes add no text of their own: they
+    belong to the place where they stand, and so to the answer if it begins or goes on there. A token that ends in such
+    bytes after text of its own, as a space, belongs to that text.
 
     Args:
         span: where the answer stands; None when there is none.

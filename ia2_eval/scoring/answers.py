@@ -22,6 +22,8 @@ class AnswerFormat:
     """
 
     name: str
+    mark: str
+    """What stands before an answer."""
     locate: Callable[[str], slice | None]
     """Strict: where the first answer stands, marker excluded."""
     read: Callable[[str], str | None]
@@ -39,6 +41,19 @@ class AnswerFormat:
             return self.paper(text)
         span = self.locate(text)
         return None if span is None else self.read(text[span])
+
+    def located(self, text: str, protocol: Protocol) -> slice | None:
+        """Where the first marked answer stands; None where there is none or `parse` reads another one.
+
+        The paper's parser may read a later mark, another kind of mark or none: under `paper` the first marked answer
+        alone must read as the whole text does.
+        """
+        span = self.locate(text)
+        if span is None or protocol == "strict":
+            return span
+        marked = text[text.rindex(self.mark, 0, span.start) : span.stop + 1]  # with the brace that closes a box
+        answer = self.paper(text)
+        return span if answer and answer == self.paper(marked) else None
 
     def end(self, text: str) -> int | None:
         """Index of the newline that ends the line of the first complete answer; None while there is no such newline.
@@ -75,6 +90,7 @@ ANSWER_FORMATS = {
     for answer_format in (
         AnswerFormat(
             name="hash_line",
+            mark="####",
             locate=strict_parsers.hash_span,
             read=strict_parsers.number,
             equal=eq,
@@ -82,6 +98,7 @@ ANSWER_FORMATS = {
         ),
         AnswerFormat(
             name="hash_text",
+            mark="####",
             locate=strict_parsers.hash_span,
             read=str.strip,
             equal=eq,
@@ -90,6 +107,7 @@ ANSWER_FORMATS = {
         ),
         AnswerFormat(
             name="boxed",
+            mark="\\boxed",
             locate=strict_parsers.box_span,
             read=str.strip,
             equal=equivalent,

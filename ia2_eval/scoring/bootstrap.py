@@ -19,6 +19,8 @@ Weights = NDArray[np.int64]
 Statistic = Callable[[Weights], Floats]
 
 RESAMPLES = 1000
+LEVEL = 0.95
+_SEED = 0
 _BLOCK = 2**22  # elements of one block of resamples; bounds memory, not results
 
 
@@ -41,25 +43,21 @@ def estimate(statistic: Statistic, n: int) -> float:
     return float(statistic(np.ones((1, n), dtype=np.int64))[0])
 
 
-def bootstrap_interval(
-    statistic: Statistic, n: int, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """Percentile bootstrap over n examples drawn with replacement; equal seeds draw the same examples.
+def bootstrap_interval(statistic: Statistic, n: int) -> Interval:
+    """Percentile bootstrap over n examples drawn with replacement: for one n always the same draws.
 
     Resamples in which the statistic is not defined (NaN) are left out; NaN thrice if fewer than two are left.
 
     Raises:
-        ValueError: no examples, fewer than two resamples, or a level outside (0, 1).
+        ValueError: no examples.
     """
     if n < 1:
         raise ValueError(f"need one example or more to draw from, got {n}")
-    if resamples < 2 or not 0 < level < 1:
-        raise ValueError(f"need 2 resamples or more and a level between 0 and 1, got {resamples} and {level}")
-    drawn = np.concatenate([statistic(weights) for weights in _draws(n, resamples, seed)])
+    drawn = np.concatenate([statistic(weights) for weights in _draws(n, RESAMPLES)])
     values = drawn[~np.isnan(drawn)]
     if len(values) < 2:
         return Interval(np.nan, np.nan, np.nan)
-    lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    lower, upper = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(lower), float(upper), float(values.std(ddof=1)))
 
 
@@ -67,7 +65,8 @@ def mirrored(interval: Interval, value: float) -> Interval:
     """The basic bootstrap interval, from the percentile one, of a statistic of [0, 1] that is biased upwards.
 
     Resamples are biased once more, so their percentiles are mirrored at the estimate `value`; the result is cut to
-    [0, 1] and always holds the estimate.
+    [0, 1] and always holds the estimate. That of ECE at n = 500 held the truth in about 85 % of simulations for a true
+    ECE of 0.05 and 0.1, and in half of them for 0, where `noise_floor` says more.
     """
     lower, upper = 2 * value - interval.upper, 2 * value - interval.lower
     return Interval(min(max(lower, 0.0), value), max(min(upper, 1.0), value), interval.standard_error)
@@ -79,18 +78,18 @@ def block_sizes(rows: int, n: int) -> list[int]:
     return [min(block, rows - start) for start in range(0, rows, block)]
 
 
-def _draws(n: int, resamples: int, seed: int) -> Iterator[Weights]:
+def _draws(n: int, resamples: int) -> Iterator[Weights]:
     if resamples * n <= _BLOCK:
-        yield _one_block(n, resamples, seed)
+        yield _one_block(n, resamples)
         return
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_SEED)
     for rows in block_sizes(resamples, n):
         yield _weights(rng, rows, n)
 
 
 @lru_cache(maxsize=1)  # the statistics of an evaluation are taken one after another, of the same draws
-def _one_block(n: int, resamples: int, seed: int) -> Weights:
-    weights = _weights(np.random.default_rng(seed), resamples, n)
+def _one_block(n: int, resamples: int) -> Weights:
+    weights = _weights(np.random.default_rng(_SEED), resamples, n)
     weights.flags.writeable = False
     return weights
 

@@ -5,36 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ia2_eval.scoring.bootstrap import Floats, Statistic, Weights, estimate
+from ia2_eval.scoring.bootstrap import Floats, Statistic, Weights
 from ia2_eval.scoring.calibration import validated
 
 
-def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Chance that a right answer, drawn at random, has more confidence than a wrong one; equal confidence counts half.
-
-    The area under the curve of true against false positive rates; 0.5 is chance, and NaN (not defined) where all
-    answers are right or all are wrong.
-
-    Raises:
-        ValueError: see `expected_calibration_error`.
-    """
-    return estimate(auroc_of(confidence, correct), np.size(confidence))
-
-
-def selective_accuracy(confidence: ArrayLike, correct: ArrayLike, coverage: float) -> float:
-    """Accuracy of the `coverage` * n most confident answers, 0 < coverage <= 1.
-
-    Where several have the confidence at the threshold, it is the expected accuracy when the ones to keep are drawn
-    among them at random; a fraction of an answer counts as that fraction.
-
-    Raises:
-        ValueError: a coverage outside (0, 1], or see `expected_calibration_error`.
-    """
-    return estimate(selective_accuracy_of(confidence, correct, coverage), np.size(confidence))
-
-
 def auroc_of(confidence: ArrayLike, correct: ArrayLike) -> Statistic:
-    """AUROC as a statistic of resamples.
+    """Chance that a right answer, drawn at random, has more confidence than a wrong one, as a statistic of resamples.
+
+    Equal confidence counts half. It is the area under the curve of true against false positive rates; 0.5 is chance,
+    and NaN (not defined) where all answers are right or all are wrong.
 
     Raises:
         ValueError: see `expected_calibration_error`.
@@ -53,10 +32,13 @@ def auroc_of(confidence: ArrayLike, correct: ArrayLike) -> Statistic:
 
 
 def selective_accuracy_of(confidence: ArrayLike, correct: ArrayLike, coverage: float) -> Statistic:
-    """Selective accuracy as a statistic of resamples.
+    """Accuracy of the `coverage` * n most confident answers, 0 < coverage <= 1, as a statistic of resamples.
+
+    Where several have the confidence at the threshold, it is the expected accuracy when the ones to keep are drawn
+    among them at random; a fraction of an answer counts as that fraction.
 
     Raises:
-        ValueError: see `selective_accuracy`.
+        ValueError: a coverage outside (0, 1], or see `expected_calibration_error`.
     """
     p, hit = validated(confidence, correct)
     if not 0 < coverage <= 1:

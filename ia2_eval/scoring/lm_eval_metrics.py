@@ -17,17 +17,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ia2_eval.scoring.answers import ANSWER_FORMATS, scored_text
-from ia2_eval.scoring.bootstrap import bootstrap_interval
-from ia2_eval.scoring.calibration import (
-    classwise_calibration_error,
-    ece_interval,
-    expected_calibration_error,
-    maximum_calibration_error,
-    netcal_ece,
-)
-from ia2_eval.scoring.calibration import noise_floor as simulated_noise_floor
-from ia2_eval.scoring.discrimination import auroc as area
-from ia2_eval.scoring.discrimination import auroc_of, selective_accuracy
+from ia2_eval.scoring.bootstrap import Statistic, bootstrap_interval, estimate
+from ia2_eval.scoring.calibration import classwise_ece_of, ece_of, mce_of, netcal_ece, noise_floor
+from ia2_eval.scoring.discrimination import auroc_of, selective_accuracy_of
 from ia2_eval.scoring.published import published_confidence, published_correct, published_entropy
 from ia2_eval.scoring.samples import generation_sample, label_sample
 
@@ -70,7 +62,7 @@ def process_multiple_choice(doc: Mapping[str, Any], results: Sequence[tuple[floa
 def process_generation(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
     """Metrics of a document with one generated text; `acc_normalised` only for formats with a normalised form.
 
-    Calibration needs a `GeneratedText` with an answer, `tokens` a `GeneratedText`.
+    `tokens` needs a `GeneratedText`, calibration one whose confidence is known (`GenerationSample`).
     """
     (response,) = results
     answer_format, protocol = ANSWER_FORMATS[doc["answer_format"]], doc["protocol"]
@@ -97,53 +89,57 @@ def ece(pairs: Sequence[Pair]) -> float:
 
 def ece_stderr(pairs: Sequence[Pair]) -> float:
     """Bootstrap standard error of `ece`."""
-    return ece_interval(*_columns(pairs)).standard_error
+    return _standard_error(ece_of(*_columns(pairs)), pairs)
 
 
 def ece_mass(pairs: Sequence[Pair]) -> float:
     """Expected calibration error over 15 equal-mass bins."""
-    return expected_calibration_error(*_columns(pairs), equal_mass=True)
+    return estimate(ece_of(*_columns(pairs), equal_mass=True), len(pairs))
 
 
 def ece_mass_stderr(pairs: Sequence[Pair]) -> float:
     """Bootstrap standard error of `ece_mass`."""
-    return ece_interval(*_columns(pairs), equal_mass=True).standard_error
+    return _standard_error(ece_of(*_columns(pairs), equal_mass=True), pairs)
 
 
 def ece_noise_floor(pairs: Sequence[Pair]) -> float:
-    """Median `ece` of perfectly calibrated predictions with these confidences."""
-    return simulated_noise_floor(_columns(pairs)[0]).median
+    """Median `ece` of perfectly calibrated predictions with these confidences; it belongs to `ece` alone."""
+    return noise_floor(_columns(pairs)[0])
 
 
 def mce(pairs: Sequence[Pair]) -> float:
     """Maximum calibration error over 15 equal-width bins."""
-    return maximum_calibration_error(*_columns(pairs))
+    return estimate(mce_of(*_columns(pairs)), len(pairs))
 
 
 def ece_classwise(distributions: Sequence[tuple[Sequence[float], int]]) -> float:
     """Class-wise calibration error, 15 equal-width bins, of (probabilities of the labels, index of the gold one)."""
     probabilities, gold = zip(*distributions, strict=True)
-    return classwise_calibration_error(probabilities, gold)
+    return estimate(classwise_ece_of(probabilities, gold), len(gold))
 
 
 def auroc(pairs: Sequence[Pair]) -> float:
     """AUROC of confidence for correctness; NaN where all documents are right or all are wrong."""
-    return area(*_columns(pairs))
+    return estimate(auroc_of(*_columns(pairs)), len(pairs))
 
 
 def auroc_stderr(pairs: Sequence[Pair]) -> float:
     """Bootstrap standard error of `auroc`."""
-    return bootstrap_interval(auroc_of(*_columns(pairs)), len(pairs)).standard_error
+    return _standard_error(auroc_of(*_columns(pairs)), pairs)
 
 
 def acc_at_coverage_50(pairs: Sequence[Pair]) -> float:
     """Accuracy of the more confident half of the documents."""
-    return selective_accuracy(*_columns(pairs), coverage=0.5)
+    return estimate(selective_accuracy_of(*_columns(pairs), coverage=0.5), len(pairs))
 
 
 def acc_at_coverage_80(pairs: Sequence[Pair]) -> float:
     """Accuracy of the four fifths of the documents with the most confidence."""
-    return selective_accuracy(*_columns(pairs), coverage=0.8)
+    return estimate(selective_accuracy_of(*_columns(pairs), coverage=0.8), len(pairs))
+
+
+def _standard_error(statistic: Statistic, pairs: Sequence[Pair]) -> float:
+    return bootstrap_interval(statistic, len(pairs)).standard_error
 
 
 def _columns(pairs: Sequence[Pair]) -> tuple[list[float], list[int]]:

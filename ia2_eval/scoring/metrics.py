@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import NamedTuple
 
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.answers import AnswerFormat, scored_text
 from ia2_eval.scoring.bootstrap import Statistic, bootstrap_interval, estimate, mean_of, mirrored
-from ia2_eval.scoring.calibration import BINS, classwise_ece_of, ece_of, mce_of, netcal_ece, noise_floor
+from ia2_eval.scoring.calibration import classwise_ece_of, ece_of, mce_of, netcal_ece, noise_floor
 from ia2_eval.scoring.discrimination import auroc_of, selective_accuracy_of
 from ia2_eval.scoring.published import published_confidence, published_correct, published_entropy
 from ia2_eval.scoring.samples import GenerationSample, LabelSample
@@ -18,14 +18,15 @@ from ia2_eval.scoring.temperature import fit_temperature
 COVERAGES = (0.5, 0.8)
 
 
-class Measured(NamedTuple):
+@dataclass
+class Measured:
     """Metrics by name, and the 95 % bootstrap intervals over examples of those that have one.
 
     A metric that is not defined, or that the rows do not tell, has no key.
     """
 
-    metrics: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
+    metrics: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, name: str, statistic: Statistic, n: int, *, error: bool = False, value: float | None = None) -> None:
         """Measure a statistic of n examples.
@@ -44,27 +45,25 @@ class Measured(NamedTuple):
             if isfinite(interval.lower):
                 self.intervals[name] = (interval.lower, interval.upper)
 
-    def add_calibration(self, name: str, confidence: Sequence[float], correct: Sequence[bool], bins: int) -> None:
+    def add_calibration(self, name: str, confidence: Sequence[float], correct: Sequence[bool]) -> None:
         """Equal-width ECE, by netcal."""
-        value = netcal_ece(confidence, correct, bins)
-        self.add(name, ece_of(confidence, correct, bins), len(correct), error=True, value=value)
+        value = netcal_ece(confidence, correct)
+        self.add(name, ece_of(confidence, correct), len(correct), error=True, value=value)
 
-    def add_confidence(self, confidence: Sequence[float], correct: Sequence[bool], bins: int) -> None:
+    def add_confidence(self, confidence: Sequence[float], correct: Sequence[bool]) -> None:
         """What pairs (confidence, correct) tell, whatever the answers are."""
         n = len(correct)
-        self.add_calibration("ece", confidence, correct, bins)
-        self.add("ece_mass", ece_of(confidence, correct, bins, equal_mass=True), n, error=True)
-        self.metrics["ece_noise_floor"] = noise_floor(confidence, bins).median
-        self.add("mce", mce_of(confidence, correct, bins), n, error=True)
+        self.add_calibration("ece", confidence, correct)
+        self.add("ece_mass", ece_of(confidence, correct, equal_mass=True), n, error=True)
+        self.metrics["ece_noise_floor"] = noise_floor(confidence)
+        self.add("mce", mce_of(confidence, correct), n, error=True)
         self.add("auroc", auroc_of(confidence, correct), n)
         for coverage in COVERAGES:
             statistic = selective_accuracy_of(confidence, correct, coverage)
             self.add(f"acc_at_coverage_{round(100 * coverage)}", statistic, n)
 
 
-def measure_labels(
-    samples: Sequence[LabelSample], labels: Sequence[str], dev: Sequence[LabelSample] = (), bins: int = BINS
-) -> Measured:
+def measure_labels(samples: Sequence[LabelSample], labels: Sequence[str], dev: Sequence[LabelSample] = ()) -> Measured:
     """Metrics of examples whose answer is one of `labels`, under either protocol: the published ones stand beside the
     others where the rows tell them.
 
@@ -73,7 +72,6 @@ def measure_labels(
         labels: in the order of the rows' log-likelihoods.
         dev: rows to fit a temperature to, none to fit none. Their labels may be the first few of `labels`, as where a
             model was trained on another benchmark.
-        bins: of the calibration errors, but for the published one, which has 15.
 
     Raises:
         ValueError: no samples, or rows that do not fit the labels.
@@ -81,41 +79,41 @@ def measure_labels(
     n = _count(samples)
     predictions = [sample.predicted(labels) for sample in samples]
     correct = [prediction.correct for prediction in predictions]
-    measured = Measured({}, {})
+    measured = Measured()
     measured.add("acc", mean_of(correct), n)
     measured.add("acc_full_vocab", mean_of([sample.correct_full_vocab for sample in samples]), n)
-    measured.add_confidence([prediction.confidence for prediction in predictions], correct, bins)
+    measured.add_confidence([prediction.confidence for prediction in predictions], correct)
     gold = [labels.index(sample.gold) for sample in samples]
     probabilities = [prediction.probabilities for prediction in predictions]
-    measured.add("ece_classwise", classwise_ece_of(probabilities, gold, bins), n, error=True)
+    measured.add("ece_classwise", classwise_ece_of(probabilities, gold), n, error=True)
     measured.add("brier", mean_of([prediction.brier for prediction in predictions]), n)
     measured.add("nll", mean_of([prediction.nll for prediction in predictions]), n)
     _add_published(measured, samples)
     if dev:
-        _add_scaled(measured, samples, labels, dev, bins)
+        _add_scaled(measured, samples, labels, dev)
     return measured
 
 
 def measure_generations(
-    samples: Sequence[GenerationSample], answer_format: AnswerFormat, protocol: Protocol, bins: int = BINS
+    samples: Sequence[GenerationSample], answer_format: AnswerFormat, protocol: Protocol
 ) -> Measured:
     """Metrics of examples whose answer is marked in a generated text.
 
-    Calibration is that of the examples with a marked answer: they are `ece_n`. An answer that only the paper's parsers
-    find, in an unmarked text, has no place in it and so no confidence.
+    Calibration is that of the examples whose confidence is known: they are `ece_n`. An answer of the paper's parsers
+    has none where it is not that of the first mark (`AnswerFormat.located`). Agreement is that of the examples with an
+    answer: they are `ece_agreement_n`.
 
     Args:
         samples: rows as `rescored` leaves them under this format and protocol.
         answer_format: of the benchmark.
         protocol: whose parsers read the texts.
-        bins: of the calibration errors.
 
     Raises:
         ValueError: no samples.
     """
     n = _count(samples)
     texts = [scored_text(sample.prediction, protocol) for sample in samples]
-    measured = Measured({}, {})
+    measured = Measured()
     measured.add("acc", mean_of([sample.correct for sample in samples]), n)
     measured.metrics["unparsed"] = sum(not answer_format.parse(text, protocol) for text in texts) / n
     if answer_format.normalise is not None:
@@ -131,13 +129,14 @@ def measure_generations(
     if answered:
         confidence, correct = zip(*answered, strict=True)
         measured.metrics["ece_n"] = float(len(answered))
-        measured.add_confidence(confidence, correct, bins)
+        measured.add_confidence(confidence, correct)
         squared = [(p - hit) ** 2 for p, hit in answered]
         measured.add("brier", mean_of(squared), len(answered))
     agreeing = [(sample.agreement, sample.correct) for sample in samples if sample.agreement is not None]
     if agreeing:
         agreement, correct = zip(*agreeing, strict=True)
-        measured.add_calibration("ece_agreement", agreement, correct, bins)
+        measured.metrics["ece_agreement_n"] = float(len(agreeing))
+        measured.add_calibration("ece_agreement", agreement, correct)
         measured.add("auroc_agreement", auroc_of(agreement, correct), len(agreeing))
     return measured
 
@@ -151,7 +150,7 @@ def _add_published(measured: Measured, samples: Sequence[LabelSample]) -> None:
     correct = [published_correct(token, sample.gold) for token, sample in zip(tokens, samples, strict=True)]
     confidence = [published_confidence(token) for token in tokens]
     measured.add("acc_published", mean_of(correct), n)
-    measured.add("ece_published", ece_of(confidence, correct, BINS, equal_mass=True), n, error=True)
+    measured.add("ece_published", ece_of(confidence, correct, equal_mass=True), n, error=True)
     measured.metrics["entropy_published"] = sum(published_entropy(token) for token in tokens) / n
 
 
@@ -160,7 +159,6 @@ def _add_scaled(
     samples: Sequence[LabelSample],
     labels: Sequence[str],
     dev: Sequence[LabelSample],
-    bins: int,
 ) -> None:
     """After temperature scaling. The intervals take the temperature as given."""
     gold = [labels.index(sample.gold) for sample in dev]
@@ -169,7 +167,7 @@ def _add_scaled(
     measured.metrics["temperature_dev_n"] = float(len(dev))
     scaled = [sample.predicted(labels, temperature) for sample in samples]
     correct = [prediction.correct for prediction in scaled]
-    measured.add_calibration("ece_scaled", [prediction.confidence for prediction in scaled], correct, bins)
+    measured.add_calibration("ece_scaled", [prediction.confidence for prediction in scaled], correct)
     measured.add("brier_scaled", mean_of([prediction.brier for prediction in scaled]), len(scaled))
     measured.add("nll_scaled", mean_of([prediction.nll for prediction in scaled]), len(scaled))
 

@@ -44,7 +44,7 @@ class GeneratedText(str):
     token_ends: tuple[int, ...]
     """Length of the text up to and including each token; the last one may reach beyond the text, which was cut."""
     token_log_likelihoods: tuple[float, ...]
-    """Log-probability, in nats, of each token under the distribution that it was taken from."""
+    """Log-probability, in nats, of each token under the model's own distribution, whatever the sampling settings."""
 
     def __new__(
         cls, text: str, token_ends: tuple[int, ...] = (), token_log_likelihoods: tuple[float, ...] = ()

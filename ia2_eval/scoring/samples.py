@@ -7,6 +7,7 @@ latter from the former.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -21,6 +22,9 @@ from ia2_eval.scoring.predictions import Prediction, predict
 
 DECIMALS = 6
 """Of the log-probabilities of generated tokens."""
+
+CLOSE = 0.25
+"""Nats. Log-probabilities of one context may differ by so much between two readings of it: two steps of bfloat16."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -77,7 +81,8 @@ class GenerationSample(Frozen):
     prompt_sha256: str
     prediction: str = Field(description="the generated text")
     confidence: Probability | None = Field(
-        description="probability of the marked answer after the text before it; None without such or token_ends"
+        description="probability of the scored answer after the text before it; None where it is not the first marked "
+        "one or token_ends are not known"
     )
     correct: bool
     log_likelihoods: tuple[float, ...] = Field(default=(), description="empty: there are no labels")
@@ -96,7 +101,9 @@ class GenerationSample(Frozen):
         text = scored_text(self.prediction, protocol)
         confidence = None
         if self.token_ends is not None and self.token_log_likelihoods is not None:
-            confidence = answer_confidence(answer_format.locate(text), self.token_ends, self.token_log_likelihoods)
+            confidence = answer_confidence(
+                answer_format.located(text, protocol), self.token_ends, self.token_log_likelihoods
+            )
         return self.model_copy(
             update={
                 "confidence": confidence,
@@ -120,7 +127,6 @@ def label_sample(prompt: str, answers: Sequence[tuple[float, bool]], labels: Seq
     """
     if len(answers) != len(labels):
         raise ValueError(f"{len(answers)} results for the {len(labels)} labels {list(labels)}")
-    told = [answer.next_token for answer in answers if isinstance(answer, LogLikelihood)]
     unscored = LabelSample(
         prompt_sha256=_sha256(prompt),
         prediction="",
@@ -129,8 +135,7 @@ def label_sample(prompt: str, answers: Sequence[tuple[float, bool]], labels: Seq
         correct_full_vocab=bool(answers[gold][1]),
         log_likelihoods=tuple(float(log_likelihood) for log_likelihood, _ in answers),
         gold=labels[gold],
-        # All labels continue the same prompt, so all carry the same token.
-        next_token=told[0] if len(told) == len(answers) else None,
+        next_token=_same_next_token(answers),
     )
     return unscored.rescored(labels)
 
@@ -160,6 +165,24 @@ def generation_sample(
         sampled=tuple(str(other) for other in sampled),
     )
     return unscored.rescored(answer_format, protocol)
+
+
+def _same_next_token(answers: Sequence[tuple[float, bool]]) -> NextToken | None:
+    """What all answers carry; None where one carries nothing, or another token or distribution than the others.
+
+    A tokenizer that merges the end of the prompt with a label reads each label after a context of its own: no place is
+    then the one where the model is asked.
+    """
+    told = [answer.next_token for answer in answers if isinstance(answer, LogLikelihood)]
+    if len(told) < len(answers):
+        return None
+    text, top = told[0]
+    for other, others in told[1:]:
+        if other != text or len(others) != len(top):
+            return None
+        if not all(math.isclose(a, b, rel_tol=0, abs_tol=CLOSE) for a, b in zip(top, others, strict=True)):
+            return None
+    return told[0]
 
 
 def _sha256(prompt: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ia2_eval.adapters.stored import StoredAdapter, find_adapters
 from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.recipe import Recipe
-from ia2_eval.lm import hf_adapters
+from ia2_eval.lm import hf_adapters, ia2_hf
 from ia2_eval.lm.base_model import load
 from ia2_eval.shipped import TASKS_DIRECTORY
 from tests.adapters.small_adapters import store
@@ -54,8 +55,9 @@ def evaluate(settings: EvaluationSettings, adapters: list[StoredAdapter], with_b
     return status, said.getvalue()
 
 
-def results(directory: Path) -> dict[str, Any]:
-    (path,) = directory.glob("results_*.json")
+def results(directory: Path, newest: bool = False) -> dict[str, Any]:
+    *earlier, path = sorted(directory.glob("results_*.json"))
+    assert newest or not earlier
     content: dict[str, Any] = json.loads(path.read_bytes())
     return content
 
@@ -114,13 +116,54 @@ def test_what_is_there_is_not_evaluated_again(
     assert status == 0
     assert "1 of 1 have results" in said and "[1/" not in said and "lora" in said
     others: list[dict[str, Any]] = [{"limit": 4}, {"num_fewshot": 1}, {"seed": 1}, {"protocol": "paper"}]
-    others += [{"tasks": (ARITHMETIC,)}, {"dtype": "bfloat16"}, {"data_dir": tmp_path}]
+    others += [{"tasks": (ARITHMETIC,)}, {"dtype": "bfloat16"}]
     for changes in others:
         with pytest.raises(UserError, match="the base is loaded"):
             evaluate(settings(tmp_path, **({"tasks": (MOOD,)} | changes)), lora)
     with pytest.raises(UserError, match="the base is loaded"):
         evaluate(asked, [StoredAdapter("lora", stored[1].directory)])
     assert evaluate(settings(tmp_path, tasks=(MOOD,), batch_size=2, use_cache=tmp_path / "answers"), lora)[0] == 0
+
+
+def test_the_examples_decide_and_not_where_they_are(
+    stored: list[StoredAdapter], hub_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(hub_rows / "sst2", here / "sst2")
+    shutil.copytree(hub_rows / "sst2", there / "sst2")
+    monkeypatch.chdir(tmp_path)
+
+    def evaluated(task: str, data_dir: Path | None) -> bool:
+        asked = settings(tmp_path / "out", tasks=(task,), data_dir=data_dir, limit=2)
+        status, said = evaluate(asked, stored[:1])
+        assert status == 0
+        return "[1/1]" in said
+
+    assert [evaluated(task, here) for task in ("ia2_sst2", MOOD)] == [True, True]
+    assert [evaluated("ia2_sst2", path) for path in (here, Path("here"), there)] == [False, False, False]
+    monkeypatch.setenv("IA2_DATA_DIR", str(there))
+    assert not evaluated("ia2_sst2", None)
+    for split in ("train", "validation"):  # demonstrations come from the one, queries from the other
+        file = there / "sst2" / f"{split}.jsonl"
+        file.write_text(file.read_text().replace("review", "opinion"))
+        assert evaluated("ia2_sst2", None)
+    assert not evaluated(MOOD, None)  # reads no files
+    found = results(tmp_path / "out" / "lora", newest=True)["ia2_eval"]["identity"]
+    assert str(there) not in json.dumps(found)
+
+
+def test_whether_a_base_shares_prefixes_is_tried_once(
+    stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    trial = ia2_hf.can_share_prefix
+    monkeypatch.setattr(ia2_hf, "can_share_prefix", lambda model: tried.append(model) or trial(model))
+    asked = settings(tmp_path, tasks=(MOOD,), num_fewshot=8)
+    evaluate(asked, [stored[3], *stored[:3]], with_base=True)
+    assert len(tried) == 1
+    monkeypatch.setattr(ia2_hf, "can_share_prefix", lambda model: bool(tried.append(model)))
+    evaluate(settings(tmp_path / "no", tasks=(MOOD,), num_fewshot=8), stored[:2])
+    assert len(tried) == 3  # the adapter may have been why
 
 
 def test_a_task_of_lm_eval_s(stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ia2_eval.analyses.overlap import PairOverlap
 from ia2_eval.analyses.overlap_plot import overlap_figure
-from ia2_eval.analyses.performance_plot import performance_figure
+from ia2_eval.analyses.performance_plot import Metric, performance_figure
 from ia2_eval.analyses.similarity_plots import layer_figure, overall_figure, token_figure
 from ia2_eval.analyses.similarity_rows import LayerSimilarity, TokenSimilarity
 from ia2_eval.leaderboard.style import Column, column_styles
@@ -38,6 +38,20 @@ def test_a_scatter_has_a_point_for_each_run_with_its_own_accuracy() -> None:
     (points,) = panel.collections
     assert points.get_offsets().tolist() == [pytest.approx([0.1 * seed, 20 * seed]) for seed in range(3)]
     assert panel.get_ylabel() == "accuracy (%)"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "ece"])
+def test_a_scatter_names_the_metric_of_every_panel_where_they_differ(metric: Metric) -> None:
+    name, label = {"accuracy": ("acc", "accuracy (%)"), "ece": ("ece", "ECE")}[metric]
+
+    def labels(*of_places: str) -> list[str]:
+        changes = [{"N": 2**i, metric: 0.5, f"{metric}_metric": each} for i, each in enumerate(of_places)]
+        runs = [measured(method, 0, 0.5, **change) for change in changes for method in ("sft", "ia2")]
+        return [panel.get_ylabel() for panel in performance_figure(runs, metric, STYLES, "title").axes]
+
+    assert labels(name, name) == [label, ""]
+    assert labels(f"{name}_published", f"{name}_published") == [f"{label}: {name}_published", ""]
+    assert labels(f"{name}_published", name) == [f"{label}: {name}_published", label]
 
 
 def test_bars_are_means_and_every_place_has_a_panel() -> None:

@@ -79,6 +79,28 @@ def test_each_line_has_the_scores_of_its_very_run(tmp_path: Path, base: BaseMode
         assert (float(line["accuracy"]), float(line["ece"])) == (metrics["acc"], metrics["ece"])
 
 
+@pytest.mark.parametrize("lacking", [False, True])
+def test_paper_has_the_published_scores_only_where_every_record_of_the_board_has_them(
+    tmp_path: Path, base: BaseModel, lacking: bool
+) -> None:
+    """The record that lacks them is that of ICL, which is no student; yet the leaderboard shows it beside them."""
+    published = {"acc_published": 0.7, "ece_published": 0.6}
+    for record in stored_run(tmp_path, base, cells(methods=("no_icl", "icl", "ia2"), protocol="paper")):
+        if lacking and record.cell.method == "icl":
+            continue
+        (evaluation,) = record.evaluations
+        new = evaluation.model_copy(update={"metrics": evaluation.metrics | published})
+        path = tmp_path / "records" / f"{record.key}.json"
+        path.write_text(record.model_copy(update={"evaluations": (new,)}).model_dump_json())
+    assert analyze(tmp_path) == 0
+    found = lines(tmp_path)
+    assert [line["method"] for line in found] == ["no_icl", "ia2"]
+    expected = ("acc_full_vocab", "ece_mass") if lacking else ("acc_published", "ece_published")
+    assert {(line["accuracy_metric"], line["ece_metric"]) for line in found} == {expected}
+    assert {float(line["ece"]) for line in found} == {0.4 if lacking else 0.6}
+    assert all((float(line["accuracy"]) == 0.7) != lacking for line in found)
+
+
 def test_paper_merges_shows_other_demonstrations_to_every_query_and_runs_freely(tmp_path: Path) -> None:
     """In bfloat16, where merging rounds the update."""
     base = embedded("bfloat16")

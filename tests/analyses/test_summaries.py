@@ -29,7 +29,9 @@ def measured(method: str, seed: int, similarity: float, **changes: Any) -> RunSi
         "n": 100,
         "similarity": similarity,
         "accuracy": 0.5,
+        "accuracy_metric": "acc",
         "ece": None,
+        "ece_metric": "ece",
     }
     return RunSimilarity(**values | changes)
 

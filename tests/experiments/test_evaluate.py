@@ -18,6 +18,7 @@ from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
+from ia2_eval.lm import ia2_hf
 from ia2_eval.lm.base_model import load, locate
 from ia2_eval.lm.ia2_hf import IA2HF
 from ia2_eval.scoring.answers import ANSWER_FORMATS
@@ -163,15 +164,15 @@ def test_multi_token_metrics_follow_from_the_rows(protocol: Any, request: pytest
     assert any(row["correct"] for row in run.samples(run.record("icl", MULTI)))
 
 
-@pytest.mark.parametrize(("protocol", "stop"), [("strict", "\n\nQuestion:"), ("paper", "\n\n")])
-def test_what_stops_a_generated_answer(
-    protocol: str, stop: str, hub_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_what_is_scored_of_a_generated_answer(
+    protocol: str, hub_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A strict answer may go on after a blank line, and counts; a paper answer ends there."""
-    settings: list[dict[str, Any]] = []
+    """A strict answer may go on after a blank line, and counts; a paper answer ends there, whatever the model adds."""
+    asked: list[Any] = []
 
     def answer(self: IA2HF, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
-        settings.extend(request.args[1] for request in requests)
+        asked.extend(requests)
         answers = {e.prompt: e.answer for e in load_benchmark("gsm8k", hub_rows).evaluation}
         return ["Let me see.\n\n" + answers[request.args[0]] for request in requests]
 
@@ -183,10 +184,10 @@ def test_what_stops_a_generated_answer(
     base = load(files, "cpu")
     (cell,) = planned(recipe, files.base, hub_rows)
     (evaluation,) = Evaluator(Store(tmp_path), base.tokenizer, Settings(hub_rows)).evaluate(cell, base.model)
-    assert len(settings) == 3
-    for setting in settings:
-        assert setting["until"] == [stop]
-        assert (setting["max_gen_toks"], setting["do_sample"]) == (200, False)
+    assert len(asked) == 3
+    for request in asked:
+        assert request.doc["protocol"] == protocol  # says where a text may stop
+        assert (request.args[1]["max_gen_toks"], request.args[1]["do_sample"]) == (200, False)
     assert evaluation.metrics["acc"] == (1.0 if protocol == "strict" else 0.0)
 
 
@@ -201,6 +202,14 @@ def test_tasks_that_were_loaded_before_give_the_same(tmp_path: Path) -> None:
     fresh = [Evaluator(Store(tmp_path), base.tokenizer).evaluate(cell, base.model) for cell in (plain, first, second)]
     assert told == [fresh[0], fresh[1], fresh[0], fresh[2], fresh[1]]
     assert len({str(e[0].metrics) for e in fresh}) == 3
+
+
+def test_whether_the_base_shares_prefixes_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+    trial = ia2_hf.can_share_prefix
+    monkeypatch.setattr(ia2_hf, "can_share_prefix", lambda model: tried.append(model) or trial(model))
+    small_run(small_recipe(methods=["icl", "sft"], seeds=[0, 1], epochs=1, temperature_scaling=True), tmp_path)
+    assert len(tried) == 1
 
 
 @pytest.mark.parametrize("task", [SINGLE, MULTI])

@@ -6,8 +6,7 @@ import pytest
 from synthetic_run import make_record
 
 from ia2_eval.leaderboard.groups import Candidate, group_records
-from ia2_eval.leaderboard.learning_rate import accuracy_metric, calibration_metric, chosen_candidates, lowest_mean
-from ia2_eval.lm.base_model import Base
+from ia2_eval.leaderboard.learning_rate import chosen_candidates, lowest_mean
 
 
 def test_lowest_mean_takes_the_lowest_and_the_first_on_a_tie():
@@ -35,23 +34,6 @@ def test_a_choice_needs_scores_where_there_are_several():
     assert lowest_mean({1e-3: {0: inf}, 3e-3: {0: inf}}) is None
     assert lowest_mean({1e-3: {0: inf}, 3e-3: {0: 5.0}}) == 3e-3
     assert lowest_mean({1e-3: {0: inf}}) == 1e-3  # nothing to choose
-
-
-@pytest.mark.parametrize(
-    ("protocol", "single_token", "accuracy"),
-    [("strict", True, "acc"), ("strict", False, "acc"), ("paper", True, "acc_full_vocab"), ("paper", False, "acc")],
-)
-def test_headline_accuracy(protocol, single_token, accuracy):
-    assert accuracy_metric(protocol, single_token) == accuracy
-    published = "acc_published" if accuracy == "acc_full_vocab" else accuracy
-    assert accuracy_metric(protocol, single_token, published=True) == published
-
-
-def test_headline_calibration():
-    assert (calibration_metric("strict"), calibration_metric("paper")) == ("ece", "ece_mass")
-    assert calibration_metric("paper", published=True) == "ece_published"
-    assert calibration_metric("paper", single_token=False, published=True) == "ece_mass"
-    assert calibration_metric("strict", published=True) == "ece"
 
 
 def rates(**by_selection):
@@ -114,29 +96,6 @@ def test_paper_chooses_by_the_published_accuracy_where_every_record_has_it(carri
 
 def published(accuracy):
     return {"acc_published": accuracy, "ece_published": 0.1}
-
-
-def test_published_metrics_are_reported_by_all_of_a_base_or_by_none():
-    carries, lacks = {"acc": 0.5} | published(0.5), {"acc": 0.5, "acc_published": 0.5}
-    other = Base(model="other")
-
-    def flags(*records):
-        return {(group.base, group.protocol, group.method): group.published for group in group_records(records).groups}
-
-    icl = make_record("icl", {"sst2": carries, "fins": carries}, protocol="paper")
-    generated = make_record("icl", {"gsm8k": {"acc": 0.5}}, source="gsm8k", protocol="paper")  # has no label
-    old = make_record("sft", {"agn": carries, "bbcn": lacks}, source="agn", protocol="paper")
-    failed = make_record("sft", {"sst2": {}, "fins": {}}, protocol="paper", error="E: x")
-    elsewhere = make_record("icl", {"sst2": {"acc": 0.5}}, protocol="paper", base=other)
-    strict = make_record("icl", {"sst2": carries})
-    assert flags(icl, generated, failed, elsewhere, strict) == {
-        ("tiny", "paper", "icl"): True,
-        ("tiny", "paper", "sft"): True,
-        ("other", "paper", "icl"): False,
-        ("tiny", "strict", "icl"): False,
-    }
-    assert set(flags(icl, generated, old).values()) == {False}
-    assert set(flags(generated).values()) == {False}
 
 
 def test_without_training_or_dev_loss():

@@ -106,6 +106,20 @@ def test_samples_are_read_as_the_benchmark_is_answered(tmp_path):
     ]
 
 
+def test_rows_of_old_runs_may_hold_what_is_a_line_end_to_unicode(tmp_path):
+    record = make_record("icl", {"gsm8k": {"acc": 0.5}}, source="gsm8k", examples=2)
+    rows = [generation(0.6, True) | {"prediction": text} for text in ("a\u2028b", "c\x85d\u2029\n")]
+    path = write_run(tmp_path, [record], rows) / record.evaluations[0].samples
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    assert [row.prediction for row in read_samples(tmp_path, record.evaluations[0])] == ["a\u2028b", "c\x85d\u2029\n"]
+
+
+def test_samples_that_are_not_there_are_named(tmp_path):
+    record = make_record("icl", {"sst2": {"acc": 0.5}}, examples=2)
+    with pytest.raises(UserError, match=f"{record.evaluations[0].samples}: cannot be read"):
+        read_samples(tmp_path, record.evaluations[0])
+
+
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [

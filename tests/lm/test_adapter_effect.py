@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import torch
@@ -26,20 +27,20 @@ def lora() -> Iterator[PeftModel]:
     yield from attached(LoraAdapter())
 
 
-def attached(adapter: Adapter) -> Iterator[PeftModel]:
-    base = load(locate(Base(model="embedded")), "cpu").model
+def attached(adapter: Adapter, dtype: Literal["float32", "bfloat16"] = "float32") -> Iterator[PeftModel]:
+    base = load(locate(Base(model="embedded", dtype=dtype)), "cpu").model
     model = attach(base, adapter, seed=0)
     yield model
     detach(model)
 
 
-def move(model: PeftModel) -> None:
+def move(model: PeftModel, step: float = 0.05) -> None:
     """A small step of every trainable parameter."""
     draws = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.add_(0.05 * torch.randn(parameter.shape, generator=draws))
+                parameter.add_(step * torch.randn(parameter.shape, generator=draws))
 
 
 def state(model: PeftModel) -> list[object]:
@@ -81,6 +82,22 @@ def test_an_adapter_that_is_not_applied_is_refused(fresh: PeftModel, monkeypatch
     with pytest.raises(UserError, match="'default' is attached but changes nothing"):
         require_effect(fresh, "default")
     assert state(fresh) == before
+
+
+@pytest.mark.parametrize(("step", "warned"), [(0.05, False), (1e-6, True)])
+def test_in_half_precision_no_effect_is_only_warned_of(
+    step: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same small step has an effect in float32."""
+    for dtype in ("float32", "bfloat16"):
+        for model in attached(LoraAdapter(), dtype):
+            move(model, step)
+            with caplog.at_level(logging.WARNING):
+                require_effect(model, "default")
+        if dtype == "float32":
+            assert not caplog.records
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == warned and all("below the rounding of half precision, or it is not applied" in s for s in said)
 
 
 def test_an_adapter_that_is_not_the_active_one_is_refused(lora: PeftModel) -> None:

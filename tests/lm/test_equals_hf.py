@@ -10,7 +10,8 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from ia2_eval.lm import ia2_hf
+from ia2_eval.errors import UserError
+from ia2_eval.lm import batches, ia2_hf
 from ia2_eval.lm.ia2_hf import IA2HF
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.answers import scored_end
@@ -87,7 +88,7 @@ def test_nothing_to_condition_on_or_to_score_is_refused(hf: HFLM, pair: tuple[st
     with pytest.raises(AssertionError):
         hf.loglikelihood(asked([pair]), disable_tqdm=True)
     for requests in (asked([pair]), asked([pair, ("the", " fox")])):
-        with pytest.raises(ValueError, match="no token"):
+        with pytest.raises(UserError, match="no token"):
             ours(hf).loglikelihood(requests, disable_tqdm=True)
 
 
@@ -230,6 +231,8 @@ def test_a_batch_that_does_not_fit_is_halved(
     hf: HFLM, expected: list[tuple[float, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
+    freed: list[int] = []
+    monkeypatch.setattr(batches, "clear_torch_cache", lambda: freed.append(sizes[-1]))
     monkeypatch.setattr(ia2_hf, "Reading", out_of_memory_beyond(2, ia2_hf.Reading, sizes))
     assert_same(ours(hf, 8).loglikelihood(mixed_requests(), disable_tqdm=True), expected)
     assert sizes[:4] == [7, 4, 2, 2]  # the first task has seven different rows
@@ -239,7 +242,7 @@ def test_a_batch_that_does_not_fit_is_halved(
     monkeypatch.setattr(ia2_hf, "Reading", out_of_memory_beyond(0, ia2_hf.Reading, sizes))
     with pytest.raises(torch.OutOfMemoryError):
         ours(hf, 8).loglikelihood(mixed_requests(), disable_tqdm=True)
-    assert sizes == [7, 4, 2, 1]
+    assert sizes == [7, 4, 2, 1] and freed[-3:] == [7, 4, 2]
 
 
 def test_a_prompt_that_is_too_long_is_refused(hf: HFLM, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,9 +250,9 @@ def test_a_prompt_that_is_too_long_is_refused(hf: HFLM, monkeypatch: pytest.Monk
     tokens = len(lm.tok_encode(PROMPTS[0]))
     monkeypatch.setattr(HFLM, "max_length", property(lambda self: tokens + 4))
     assert texts_of(lm, PROMPTS[:1], max_gen_toks=4) == texts_of(hf, PROMPTS[:1], max_gen_toks=4)
-    with pytest.raises(ValueError, match=f"A prompt of {tokens} tokens and 5 tokens to generate do not fit"):
+    with pytest.raises(UserError, match=f"A prompt of {tokens} tokens and 5 tokens to generate do not fit"):
         texts_of(lm, PROMPTS[:1], max_gen_toks=5)
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(UserError, match="do not fit"):
         lm.loglikelihood(asked([(PROMPTS[0], " A" * 9)]), disable_tqdm=True)
 
 

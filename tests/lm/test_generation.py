@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from ia2_eval.lm.generation import Decoding, Generated, generate
+from ia2_eval.lm.generation import Decoding, Generated, generate, text_seeds
 from ia2_eval.lm.reading import Reading
 from ia2_eval.lm.shared_prefix import SharedPrefix
 from tests.lm.tiny_models import language_model, token_ids
@@ -191,3 +191,47 @@ def test_done_is_asked_after_each_token(model: PreTrainedModel) -> None:
 
     (row,) = generate(model, ROWS[:1], done, 4, GREEDY)
     assert asked == [row.token_ids[:count] for count in range(1, 5)]
+
+
+def test_a_draw_decides_what_is_sampled() -> None:
+    probabilities = torch.tensor([0.0, 0.25, 0.5, 0.25, 0.0])
+    draws = [0.0, 0.2499, 0.2501, 0.7499, 0.7501, 1 - 2**-53]
+    logits = probabilities.log().expand(len(draws), -1)
+    assert Decoding(do_sample=True).choose(logits, draws=draws).tolist() == [1, 1, 2, 2, 3, 3]
+    assert Decoding(do_sample=True, top_k=1).choose(logits, draws=draws).tolist() == [2] * len(draws)
+
+
+def test_draws_are_spread_as_the_probabilities() -> None:
+    logits = torch.randn(64, generator=torch.Generator().manual_seed(0))
+    draws = [(step + 0.5) / 20_000 for step in range(20_000)]
+    tokens = Decoding(do_sample=True).choose(logits.expand(len(draws), -1), draws=draws)
+    shares = torch.bincount(tokens, minlength=64) / len(draws)
+    torch.testing.assert_close(shares, logits.softmax(-1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])
+def test_a_seeded_text_does_not_depend_on_what_is_sampled_beside_it(
+    model: PreTrainedModel, prefix_ids: list[int]
+) -> None:
+    prefix = SharedPrefix.read(model, prefix_ids) if prefix_ids else None
+    decoding, seeds = Decoding(do_sample=True, temperature=1.5), [3, 1, 4, 1, 5]
+
+    def texts(places: Sequence[int]) -> list[list[int]]:
+        rows = [ROWS[place] for place in places]
+        some = [seeds[place] for place in places]
+        return tokens_of(generate(model, rows, at_a_fifth, MOST, decoding, prefix, prefix_ids, some))
+
+    together = texts(range(5))
+    assert [texts([place])[0] for place in range(5)] == together
+    assert texts([4, 2]) == [together[4], together[2]]
+    seeds[0] += 1
+    changed = texts(range(5))
+    assert changed[0] != together[0] and changed[1:] == together[1:]
+
+
+def test_seeds_of_texts() -> None:
+    assert text_seeds(["a", "b"], None) == []
+    seeds = text_seeds(["a", "b", "a", "a"], 0)
+    assert len(set(seeds)) == 4
+    assert text_seeds(["b", "a", "a"], 0) == [seeds[1], seeds[0], seeds[2]]  # by prompt and how often it came
+    assert set(text_seeds(["a", "b", "a", "a"], 1)).isdisjoint(seeds)

@@ -262,13 +262,15 @@ def test_attention_is_as_before_whatever_happens_inside() -> None:
     assert torch.equal(whole(model), expected)
 
 
-def test_a_full_cache_refuses_what_does_not_fit() -> None:
+def test_a_cache_makes_room_for_what_does_not_fit() -> None:
     cache = continuation_cache(layers=1, prefix_length=7, room=1)
     states = normal(2, 1, 3, 4)
     cache.update(states, states, 0)
     assert cache.get_seq_length() == 7 + 3 and cache.get_mask_sizes(1, 0) == (4, 7)
-    keys, values = cache.update(states[:, :, :1], states[:, :, 1:2], 0)
-    assert torch.equal(keys, torch.cat([states, states[:, :, :1]], 2))
-    assert torch.equal(values, torch.cat([states, states[:, :, 1:2]], 2))
-    with pytest.raises(ValueError, match="5 positions do not fit into a cache with room for 4"):
-        cache.update(states[:, :, :1], states[:, :, :1], 0)
+    expected = states
+    for count in (1, 1, 3, 2):
+        more = normal(2, 1, count, 4)
+        expected = torch.cat([expected, more], 2)
+        for found in cache.update(more, more, 0):
+            assert torch.equal(found, expected)
+    assert cache.get_seq_length() == 7 + 10

@@ -119,6 +119,24 @@ def test_a_text_ends_where_nothing_more_is_scored(answer_format: str, protocol: 
     assert first == len(reached) or first < len(kept) + 2  # at most the blank line's own two newlines
 
 
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_where_tokens_end(name: str) -> None:
+    tokenizer = TOKENIZERS[name]
+    text_end = TextEnd(tokenizer.decode, (), [])
+
+    @settings(max_examples=100, deadline=None, derandomize=True, database=None)
+    @given(TEXTS, st.lists(st.integers(0, 255), max_size=14), TEXTS)
+    def check(text: str, scattered: list[int], more: str) -> None:
+        """Against the whole text at every token."""
+        ids = [*tokenizer.encode(text), *tokenizer.encode(more)]
+        if name != "byte fallback":  # where one byte that is no character spoils all those before it
+            ids[len(ids) // 2 : len(ids) // 2] = [1 + byte for byte in scattered]
+        complete = [len(tokenizer.decode(ids[:count]).rstrip("\ufffd")) for count in range(1, len(ids) + 1)]
+        assert list(text_end.token_ends(ids)) == list(accumulate(complete, max))
+
+    check()
+
+
 def test_end_tokens_are_looked_at_last_only() -> None:
     text_end = TextEnd(lambda ids: "", {7, 9}, [])
     assert [text_end.reached(ids) for ids in ([7], [1, 9], [7, 1], [1])] == [True, True, False, False]

@@ -118,6 +118,15 @@ def test_an_adapter_that_is_not_applied(
         assert lm.lora_request is None
 
 
+def test_in_half_precision_an_adapter_without_effect_is_only_warned_of(
+    vllm: Any, stored: list[StoredAdapter], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(vllm, "BROKEN", True)
+    adapters = VLLMAdapters(locate(Base(model="embedded", dtype="bfloat16")), stored, None)
+    with caplog.at_level(logging.WARNING), adapters.adapted(stored[0]):
+        assert "'one' changes no logit of a few fixed tokens" in caplog.text
+
+
 def test_an_untrained_adapter(vllm: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (untrained,) = find_adapters([str(store(LoraAdapter(), tmp_path / "new", scale=0))])
     adapters = VLLMAdapters(locate(Base(model="embedded")), [untrained], 2)

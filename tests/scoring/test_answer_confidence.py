@@ -40,6 +40,28 @@ def test_parts_of_a_character_count_where_it_stands() -> None:
     assert answer_confidence(slice(0, 1), ends, log_p) == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize(
+    ("text", "answer", "ends", "of_answer"),
+    [
+        # A token for the mark, then one for each byte; the last byte of a character completes it.
+        ("#### café", "café", (4, 5, 6, 7, 8, 8, 9), (2, 7)),
+        ("#### 😀", "😀", (4, 5, 5, 5, 5, 6), (2, 6)),
+        ("#### Σ\nx", "Σ", (4, 5, 5, 6, 7, 8), (2, 4)),
+        # The first byte after the answer adds no text, as those of the answer do.
+        ("é 5\né", "5", (0, 1, 2, 3, 4, 4, 5), (3, 4)),
+        ("\\boxed{Σ}", "Σ", (7, 7, 8, 9), (1, 3)),
+        ("5é", "5", (1, 1, 2), (0, 1)),
+    ],
+)
+def test_every_byte_of_the_answer_counts(
+    text: str, answer: str, ends: tuple[int, ...], of_answer: tuple[int, int]
+) -> None:
+    log_p = [-(2.0**-k) for k in range(len(ends))]  # no two selections have the same sum
+    start = text.index(answer)
+    confidence = answer_confidence(slice(start, start + len(answer)), ends, log_p)
+    assert confidence == pytest.approx(math.exp(sum(log_p[slice(*of_answer)])), rel=1e-12)
+
+
 def test_certain_tokens_are_certain() -> None:
     assert answer_confidence(slice(0, 2), (1, 2), (0.0, 0.0)) == 1.0
     assert answer_confidence(slice(0, 2), (1, 2), (1e-6, 0.0)) == 1.0, "rounding of a probability of 1"

@@ -16,35 +16,27 @@ def test_a_mean_by_hand() -> None:
 
 
 def test_equals_a_plain_loop_whatever_the_size_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(0).random(40)
-    drawn = np.random.default_rng(7).integers(40, size=(200, 40))
+    values = np.random.default_rng(1).random(40)
+    drawn = np.random.default_rng(0).integers(40, size=(1000, 40))
     means = [np.mean([values[i] for i in row]) for row in drawn]
-    expected = (*np.quantile(means, [0.05, 0.95]), np.std(means, ddof=1))
+    expected = (*np.quantile(means, [0.025, 0.975]), np.std(means, ddof=1))
     for block in (10**6, 1000, 1):
         monkeypatch.setattr(bootstrap, "_BLOCK", block)
-        interval = bootstrap_interval(mean_of(values), 40, resamples=200, seed=7, level=0.9)
-        assert interval == pytest.approx(expected, abs=1e-12)
+        assert bootstrap_interval(mean_of(values), 40) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_mean_has_the_textbook_standard_error() -> None:
     values = np.random.default_rng(3).random(400)
-    interval = bootstrap_interval(mean_of(values), 400, resamples=4000)
-    assert interval.standard_error == pytest.approx(values.std() / 20, rel=0.05)
-    assert interval.upper - interval.lower == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
-
-
-def test_equal_seeds_draw_the_same_examples_and_others_do_not() -> None:
-    values = np.random.default_rng(1).random(30)
-    first, other = (bootstrap_interval(mean_of(values), 30, seed=seed) for seed in (0, 1))
-    assert first == bootstrap_interval(mean_of(values), 30, seed=0)
-    assert first != other
+    interval = bootstrap_interval(mean_of(values), 400)
+    assert interval.standard_error == pytest.approx(values.std() / 20, rel=0.07)
+    assert interval.upper - interval.lower == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.07)
 
 
 def test_resamples_without_a_value_are_left_out() -> None:
     def first_weight(weights: Weights) -> Floats:
         return np.where(weights[:, 0] > 0, weights[:, 0], np.nan)
 
-    interval = bootstrap_interval(first_weight, 3, resamples=500)
+    interval = bootstrap_interval(first_weight, 3)
     assert 1 == interval.lower <= interval.upper <= 3
     nowhere = bootstrap_interval(lambda weights: np.full(len(weights), np.nan), 3)
     assert np.isnan(nowhere).all()
@@ -60,7 +52,3 @@ def test_mirrored() -> None:
 def test_faulty_bootstrap_is_named() -> None:
     with pytest.raises(ValueError, match="got 0"):
         bootstrap_interval(mean_of([]), 0)
-    with pytest.raises(ValueError, match="got 1 and"):
-        bootstrap_interval(mean_of(np.ones(3)), 3, resamples=1)
-    with pytest.raises(ValueError, match="and 95"):
-        bootstrap_interval(mean_of(np.ones(3)), 3, level=95)

@@ -6,10 +6,19 @@ import itertools
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 
-from ia2_eval.scoring.bootstrap import bootstrap_interval
-from ia2_eval.scoring.discrimination import auroc, auroc_of, selective_accuracy, selective_accuracy_of
+from ia2_eval.scoring.bootstrap import bootstrap_interval, estimate
+from ia2_eval.scoring.discrimination import auroc_of, selective_accuracy_of
+
+
+def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
+    return estimate(auroc_of(confidence, correct), np.size(confidence))
+
+
+def selective_accuracy(confidence: ArrayLike, correct: ArrayLike, coverage: float) -> float:
+    return estimate(selective_accuracy_of(confidence, correct, coverage), np.size(confidence))
 
 
 def test_auroc_by_hand() -> None:
@@ -49,9 +58,9 @@ def test_auroc_equals_a_loop_over_pairs_and_scikit_learn() -> None:
 def test_resamples_of_auroc_equal_a_loop() -> None:
     rng = np.random.default_rng(1)
     confidence, correct = rng.integers(8, size=12) / 7, rng.integers(2, size=12).astype(float)
-    drawn = np.random.default_rng(3).integers(12, size=(60, 12))
+    drawn = np.random.default_rng(0).integers(12, size=(1000, 12))
     loop = [value for row in drawn if not np.isnan(value := pairwise(confidence[row].tolist(), correct[row].tolist()))]
-    interval = bootstrap_interval(auroc_of(confidence, correct), 12, resamples=60, seed=3)
+    interval = bootstrap_interval(auroc_of(confidence, correct), 12)
     assert interval == pytest.approx((*np.quantile(loop, [0.025, 0.975]), np.std(loop, ddof=1)), abs=1e-12)
 
 
@@ -85,9 +94,9 @@ def test_selective_accuracy_is_the_mean_over_all_ways_to_break_ties() -> None:
 def test_resamples_of_selective_accuracy_equal_a_loop() -> None:
     rng = np.random.default_rng(4)
     confidence, correct = rng.integers(5, size=20) / 4, rng.integers(2, size=20)
-    drawn = np.random.default_rng(5).integers(20, size=(50, 20))
+    drawn = np.random.default_rng(0).integers(20, size=(1000, 20))
     loop = [selective_accuracy(confidence[row], correct[row], 0.8) for row in drawn]
-    interval = bootstrap_interval(selective_accuracy_of(confidence, correct, 0.8), 20, resamples=50, seed=5)
+    interval = bootstrap_interval(selective_accuracy_of(confidence, correct, 0.8), 20)
     assert interval == pytest.approx((*np.quantile(loop, [0.025, 0.975]), np.std(loop, ddof=1)), abs=1e-12)
 
 

@@ -13,10 +13,12 @@ from lm_eval.api.model import LM
 from lm_eval.models.dummy import DummyLM
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
+from numpy.typing import ArrayLike
 
 from ia2_eval.scoring import lm_eval_metrics
 from ia2_eval.scoring.answers import ANSWER_FORMATS
-from ia2_eval.scoring.calibration import ece_interval, expected_calibration_error
+from ia2_eval.scoring.bootstrap import bootstrap_interval
+from ia2_eval.scoring.calibration import ece_of, expected_calibration_error
 from ia2_eval.scoring.lm_eval_metrics import OF_PAIRS, process_generation, process_multiple_choice
 from ia2_eval.scoring.metrics import Measured, measure_generations, measure_labels
 from ia2_eval.scoring.model_answers import GeneratedText, LogLikelihood, NextToken
@@ -27,6 +29,11 @@ LABELS = ("0", "1")
 DOC = {"prompt": "Q", "choices": ["0", "1"], "gold": 1, "answer": "1", "answer_format": "", "protocol": "strict"}
 PUBLISHED = {"acc_published", "ece_published", "entropy_published"}
 OF_GENERATIONS = {name for name in OF_PAIRS if not name.endswith("_stderr")} | {"brier"}
+
+
+def ece_error(confidence: ArrayLike, correct: ArrayLike, equal_mass: bool = False) -> float:
+    statistic = ece_of(confidence, correct, equal_mass=equal_mass)
+    return bootstrap_interval(statistic, np.size(confidence)).standard_error
 
 
 def test_multiple_choice_by_hand() -> None:
@@ -94,6 +101,15 @@ def test_generation(answer_format: str, answer: str, protocol: str, response: st
     assert ("ece" in told) == (located is not None)
 
 
+def test_the_paper_s_answer_has_the_confidence_of_no_other() -> None:
+    text = "A: #### 5\nWait, that is wrong.\n#### 6"
+    told = GeneratedText(text, (8, 9, 36, len(text)), (-0.01, -0.01, -0.01, -3.0))
+    doc = {"prompt": "Q", "answer_format": "hash_line", "answer": "#### 6"}
+    strict, paper = (process_generation(doc | {"protocol": protocol}, [told]) for protocol in ("strict", "paper"))
+    assert strict["ece"] == pytest.approx((math.exp(-0.01), 0))
+    assert paper["acc"] == 1 and not {*OF_PAIRS, "brier"} & set(paper)
+
+
 def test_an_answer_of_no_confidence_counts() -> None:
     doc = {"prompt": "Q", "answer_format": "hash_line", "answer": "#### 4", "protocol": "strict"}
     assert process_generation(doc, [GeneratedText("#### 4", (6,), (-1e4,))])["ece"] == (0.0, 1)
@@ -123,8 +139,8 @@ def test_standard_errors_are_those_of_the_bootstrap() -> None:
     confidence, correct = rng.random(50), rng.integers(2, size=50)
     pairs = list(zip(confidence.tolist(), correct.tolist(), strict=True))
     assert lm_eval_metrics.ece(pairs) == pytest.approx(expected_calibration_error(confidence, correct), abs=1e-12)
-    assert lm_eval_metrics.ece_stderr(pairs) == ece_interval(confidence, correct).standard_error
-    mass = ece_interval(confidence, correct, equal_mass=True).standard_error
+    assert lm_eval_metrics.ece_stderr(pairs) == ece_error(confidence, correct)
+    mass = ece_error(confidence, correct, equal_mass=True)
     assert lm_eval_metrics.ece_mass_stderr(pairs) == mass
     # Hanley and McNeil 1982, with an area near 0.5 and 25 of each kind: about 0.08.
     assert lm_eval_metrics.auroc_stderr(pairs) == pytest.approx(0.08, abs=0.02)
@@ -207,10 +223,10 @@ def test_labels_of_a_model_that_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(logged) == 40
     confidence, correct = zip(*(sample["ece"] for sample in logged), strict=True)
     assert results["acc"] == np.mean(correct)
-    assert results["ece_stderr"] == ece_interval(confidence, correct).standard_error
-    assert results["ece_mass_stderr"] == ece_interval(confidence, correct, equal_mass=True).standard_error
+    assert results["ece_stderr"] == ece_error(confidence, correct)
+    assert results["ece_mass_stderr"] == ece_error(confidence, correct, equal_mass=True)
     published, hits = zip(*(sample["ece_published"] for sample in logged), strict=True)
-    assert results["ece_published_stderr"] == ece_interval(published, hits, equal_mass=True).standard_error
+    assert results["ece_published_stderr"] == ece_error(published, hits, equal_mass=True)
     assert results["auroc_stderr"] == lm_eval_metrics.auroc_stderr(list(zip(confidence, correct, strict=True)))
 
 

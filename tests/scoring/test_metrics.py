@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.answers import ANSWER_FORMATS
-from ia2_eval.scoring.calibration import ece_interval, expected_calibration_error, noise_floor
+from ia2_eval.scoring.bootstrap import bootstrap_interval, mirrored
+from ia2_eval.scoring.calibration import ece_of, expected_calibration_error, noise_floor
 from ia2_eval.scoring.metrics import Measured, measure_generations, measure_labels
 from ia2_eval.scoring.model_answers import GeneratedText, LogLikelihood, NextToken
 from ia2_eval.scoring.samples import GenerationSample, LabelSample, generation_sample, label_sample
@@ -26,7 +27,10 @@ OF_LABELS = set(
 PUBLISHED = {"acc_published", "ece_published", "entropy_published"}
 SCALED = {"temperature", "temperature_dev_n", "ece_scaled", "nll_scaled", "brier_scaled"}
 OF_PAIRS = set("ece ece_mass ece_noise_floor mce brier auroc acc_at_coverage_50 acc_at_coverage_80".split())
-WITHOUT_INTERVAL = {"ece_noise_floor", "ece_n", "entropy_published", "temperature", "temperature_dev_n", "unparsed"}
+WITHOUT_INTERVAL = set(
+    "ece_noise_floor ece_n ece_agreement_n entropy_published temperature temperature_dev_n unparsed tokens".split()
+)
+AGREEMENT = {"ece_agreement", "auroc_agreement", "ece_agreement_n"}
 
 
 def labels(k: int) -> tuple[str, ...]:
@@ -79,7 +83,7 @@ def test_label_metrics_equal_plain_loops() -> None:
     assert metrics["acc_full_vocab"] == pytest.approx(np.mean([row.correct_full_vocab for row in rows]))
     assert metrics["ece"] == pytest.approx(expected_calibration_error(confidence, correct), abs=1e-12)
     assert metrics["ece_mass"] == pytest.approx(expected_calibration_error(confidence, correct, equal_mass=True))
-    assert metrics["ece_noise_floor"] == pytest.approx(noise_floor(confidence).median, rel=1e-6)
+    assert metrics["ece_noise_floor"] == pytest.approx(noise_floor(confidence), rel=1e-6)
     brier = [sum((q - (j == g)) ** 2 for j, q in enumerate(p)) for p, g in zip(distributions, gold, strict=True)]
     assert metrics["brier"] == pytest.approx(np.mean(brier))
     assert metrics["nll"] == pytest.approx(np.mean([-math.log(p[g]) for p, g in zip(distributions, gold, strict=True)]))
@@ -93,14 +97,14 @@ def test_label_metrics_equal_plain_loops() -> None:
 
 def test_published_metrics_equal_plain_loops() -> None:
     rows = label_rows(120)
-    metrics = measure_labels(rows, labels(4), bins=3).metrics
+    metrics = measure_labels(rows, labels(4)).metrics
     tokens = [row.next_token for row in rows if row.next_token]
     top = [[math.exp(value) for value in token.top_log_probabilities] for token in tokens]
     confidence = [p[0] / sum(p) for p in top]
     correct = [token.text.strip() == row.gold for token, row in zip(tokens, rows, strict=True)]
     assert metrics["acc_published"] == np.mean(correct) < metrics["acc"]
-    expected = expected_calibration_error(confidence, correct, bins=15, equal_mass=True)
-    assert metrics["ece_published"] == pytest.approx(expected), "15 bins, whatever `bins` is"
+    expected = expected_calibration_error(confidence, correct, equal_mass=True)
+    assert metrics["ece_published"] == pytest.approx(expected)
     entropies = [-sum(q / sum(p) * math.log(q / sum(p)) for q in p) for p in top]
     assert metrics["entropy_published"] == pytest.approx(np.mean(entropies))
 
@@ -136,15 +140,6 @@ def test_dev_rows_may_have_the_first_few_labels() -> None:
     assert metrics["temperature_dev_n"] == 20
 
 
-def test_bins_are_those_asked_for() -> None:
-    rows = label_rows(60)
-    coarse, fine = (measure_labels(rows, labels(4), bins=bins).metrics for bins in (1, 50))
-    confidence = np.array([row.confidence for row in rows])
-    gap = abs(float((confidence - np.array([row.correct for row in rows])).mean()))
-    assert [coarse[name] for name in ("ece", "mce", "ece_mass")] == pytest.approx([gap] * 3)
-    assert fine["ece"] > coarse["ece"] and fine["ece_classwise"] > coarse["ece_classwise"]
-
-
 def test_what_is_not_defined_is_absent() -> None:
     right = [label_sample("", [(-0.1, True), (-3.0, False)], labels(2), 0)] * 5
     measured = measure_labels(right, labels(2))
@@ -172,7 +167,7 @@ def test_intervals_hold_their_metrics(protocol: Protocol) -> None:
         measure_labels(label_rows(80), labels(4), label_rows(20, seed=2)),
         measure_generations(generation_rows(80, sampled=3), HASH_LINE, protocol),
     ):
-        assert set(measured.intervals) == set(measured.metrics) - WITHOUT_INTERVAL - {"tokens"}
+        assert set(measured.intervals) == set(measured.metrics) - WITHOUT_INTERVAL
         for name, (lower, upper) in measured.intervals.items():
             assert lower <= measured.metrics[name] <= upper, name
             assert lower < upper
@@ -181,14 +176,15 @@ def test_intervals_hold_their_metrics(protocol: Protocol) -> None:
 def test_the_interval_of_ece_is_that_of_calibration() -> None:
     rows = label_rows(80)
     confidence, correct = [row.confidence for row in rows], [row.correct for row in rows]
-    expected = ece_interval(confidence, correct)[:2]
+    error = expected_calibration_error(confidence, correct)
+    expected = mirrored(bootstrap_interval(ece_of(confidence, correct), 80), error)[:2]
     assert measure_labels(rows, labels(4)).intervals["ece"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_generation_metrics_equal_plain_loops() -> None:
     rows = generation_rows(90, sampled=3)
     metrics = measure_generations(rows, HASH_LINE, "strict").metrics
-    assert set(metrics) == {"acc", "unparsed", "tokens", "ece_n", "ece_agreement", "auroc_agreement"} | OF_PAIRS
+    assert set(metrics) == {"acc", "unparsed", "tokens", "ece_n"} | AGREEMENT | OF_PAIRS
     assert metrics["acc"] == pytest.approx(np.mean([row.correct for row in rows]))
     assert metrics["tokens"] == 4
     answered = [row for row in rows if "####" in row.prediction]
@@ -203,6 +199,7 @@ def test_generation_metrics_equal_plain_loops() -> None:
     assert metrics["auroc"] == pytest.approx(roc_auc_score(correct, confidence))
     agreement = [sum(other.split()[-1] == row.prediction.split()[-1] for other in row.sampled) / 3 for row in answered]
     assert metrics["ece_agreement"] == pytest.approx(expected_calibration_error(agreement, correct), abs=1e-12)
+    assert metrics["ece_agreement_n"] == len(answered)
     assert metrics["auroc_agreement"] == pytest.approx(roc_auc_score(correct, agreement))
 
 
@@ -212,9 +209,18 @@ def test_without_tokens_generated_answers_have_no_calibration() -> None:
     mixed = measure_generations(generation_rows(20, tokens=False) + generation_rows(20), HASH_LINE, "strict").metrics
     assert mixed["ece_n"] < 20 and "tokens" not in mixed, "a mean length only where all are known"
     agreeing = measure_generations(generation_rows(20, tokens=False, sampled=2), HASH_LINE, "strict").metrics
-    assert set(agreeing) == {"acc", "unparsed", "ece_agreement", "auroc_agreement"}
+    assert set(agreeing) == {"acc", "unparsed"} | AGREEMENT
     silent = [generation_sample("", GeneratedText("", (), ()), "#### 1", HASH_LINE, "strict")] * 3
     assert measure_generations(silent, HASH_LINE, "strict").metrics == {"acc": 0, "unparsed": 1, "tokens": 0}
+
+
+def test_agreement_is_of_the_readable_answers_and_calibration_of_the_marked_ones() -> None:
+    texts = [GeneratedText(text, (len(text),), (-0.1,)) for text in ("#### 5", "#### x+1", "nothing")]
+    rows = [generation_sample("", text, "#### 5", HASH_LINE, "strict", ["#### 5"]) for text in texts]
+    metrics = measure_generations(rows, HASH_LINE, "strict").metrics
+    assert (metrics["ece_n"], metrics["ece_agreement_n"]) == (2, 1)
+    unreadable = measure_generations(rows[1:], HASH_LINE, "strict").metrics
+    assert not AGREEMENT & set(unreadable)
 
 
 def test_the_normalised_form_is_measured_where_there_is_one() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from ia2_eval.protocol import Protocol
-from ia2_eval.scoring.answers import ANSWER_FORMATS
+from ia2_eval.scoring.answers import ANSWER_FORMATS, AnswerFormat
 from ia2_eval.scoring.model_answers import GeneratedText, LogLikelihood, NextToken
 from ia2_eval.scoring.samples import GenerationSample, LabelSample, generation_sample, label_sample
 
@@ -54,6 +54,22 @@ def test_plain_answers_tell_no_next_token() -> None:
     assert label_sample("", [(-1.0, False), (-2.0, False)], LABELS[:2], 0).next_token is None
     for mixed in ([*answers(0.1), (-2.0, False)], [(-2.0, False), *answers(0.1)]):
         assert label_sample("", mixed, LABELS[:2], 0).next_token is None
+
+
+def test_labels_read_after_other_contexts_tell_no_next_token() -> None:
+    """As with a tokenizer that merges the colon with a label."""
+
+    def told(*tokens: NextToken) -> NextToken | None:
+        answers = [LogLikelihood((-1.0, False), token) for token in tokens]
+        return label_sample("", answers, LABELS[: len(tokens)], 0).next_token
+
+    assert told(TOKEN, TOKEN, TOKEN) == TOKEN
+    assert told(TOKEN, TOKEN._replace(top_log_probabilities=(-0.55, -1.4))) == TOKEN, "rounded in another batch"
+    assert told(TOKEN, TOKEN, TOKEN._replace(text="1")) is None
+    assert told(TOKEN, TOKEN, TOKEN._replace(top_log_probabilities=(-0.5, -2.5))) is None
+    assert told(TOKEN, TOKEN._replace(top_log_probabilities=(-0.5,))) is None
+    impossible = NextToken("1", (0.0, -math.inf))
+    assert told(impossible, impossible) == impossible
 
 
 def test_label_rows_survive_the_disk() -> None:
@@ -124,6 +140,32 @@ def test_what_stands_beyond_a_blank_line_counts_under_strict_only() -> None:
     assert strict.correct and strict.confidence == pytest.approx(0.5, abs=1e-6)
     assert not paper.correct and paper.confidence is None
     assert strict.rescored(HASH_LINE, "paper") == paper and paper.rescored(HASH_LINE, "strict") == strict
+
+
+@pytest.mark.parametrize(
+    ("answer_format", "text", "known"),
+    [
+        (HASH_LINE, "A: #### 5\nWait, that is wrong.\n#### 6", False),  # the last mark
+        (HASH_LINE, "A: #### 5\nThat is right.\n#### 5", True),
+        (HASH_LINE, "A: #### $1,200.50 a year.\nWell", True),
+        (HASH_LINE, r"so \boxed{6} #### 5", False),  # a box comes before every other mark
+        (HASH_LINE, r"so \boxed{5} #### 5", True),
+        (HASH_LINE, "The answer is 5", False),  # no mark
+        (HASH_TEXT, "#### oil\n", True),
+        (HASH_TEXT, "#### oil\nWait", False),  # all that follows the mark
+        (HASH_TEXT, "#### oil\n#### gas", False),
+        (BOXED, r"\boxed{\dfrac{1}{2}} so", True),
+        (BOXED, "\\boxed{5}\n\\boxed{6}", True),  # the first one
+        (BOXED, r"\boxed{5} and \boxed{6}", False),  # to the last brace of the line
+        (BOXED, r"\boxed {5}", False),  # no box to the paper
+    ],
+)
+def test_confidence_is_that_of_the_answer_that_is_scored(answer_format: AnswerFormat, text: str, known: bool) -> None:
+    told = GeneratedText(text, tuple(range(1, len(text) + 1)), (-0.01,) * len(text))
+    strict, paper = (generation_sample("Q", told, text, answer_format, protocol) for protocol in ("strict", "paper"))
+    assert (strict.confidence is None) == (answer_format.locate(text) is None)
+    assert paper.confidence == (strict.confidence if known else None)
+    assert strict.rescored(answer_format, "paper") == paper and paper.rescored(answer_format, "strict") == strict
 
 
 def test_agreement_is_the_share_of_sampled_texts_with_the_same_answer() -> None:
