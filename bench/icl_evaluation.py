@@ -59,8 +59,9 @@ def quietly(threads: int) -> None:
 
 
 def peak(kind: str, options: argparse.Namespace, name: str, n: int, new_tokens: int) -> int:
-    """Peak memory in bytes of answering in this process: on the GPU where there is one, else resident."""
+    """Peak memory in bytes of answering two batches in this process: on the GPU where there is one, else resident."""
     quietly(options.threads)
+    options.queries, options.texts = (min(count, 2 * options.batch_size) for count in (options.queries, options.texts))
     prepare(kind, options, name, n, new_tokens)()
     return torch.cuda.max_memory_allocated() if options.device == "cuda" else timing.resident()
 

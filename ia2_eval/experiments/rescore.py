@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import track
 
@@ -17,6 +17,7 @@ from ia2_eval.experiments.lock import sole_run
 from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record, parse_record
 from ia2_eval.experiments.rescore_report import RescoreReport
 from ia2_eval.experiments.store import Store
+from ia2_eval.frozen import one_line
 from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.scoring.metrics import Measured, measure_generations, measure_labels
 from ia2_eval.scoring.samples import GenerationSample, LabelSample
@@ -65,7 +66,7 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
         record = parse_record(path.read_bytes(), path.stem)
         _require_known("schema", record.schema_version, SCHEMA_VERSION)
     except (OSError, ValueError) as error:
-        report.faults.append(f"{place}: {_one_line(error)}")
+        report.faults.append(f"{place}: {one_line(error)}")
         return
     if record.status == "failed":
         report.failed += 1
@@ -77,7 +78,7 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
         try:
             rescored = _rescore(store, record, evaluation)
         except (OSError, ValueError, UserError) as error:
-            report.faults.append(f"{place}, {evaluation.eval}: {_one_line(error)}")
+            report.faults.append(f"{place}, {evaluation.eval}: {one_line(error)}")
             evaluations.append(evaluation)
             continue
         rewritten |= rescored.rewritten
@@ -109,8 +110,7 @@ def _rescore(store: Store, record: Record, evaluation: Evaluation) -> Rescored:
     if benchmark.labels is None:
         assert benchmark.answer_format
         answer_format = ANSWER_FORMATS[benchmark.answer_format]
-        texts = store.read_rows(evaluation.samples, GenerationSample)
-        _require_all(evaluation, len(texts))
+        texts = store.read_rows(evaluation.samples, GenerationSample, evaluation.n)
         again = [text.rescored(answer_format, protocol) for text in texts]
         return Rescored(
             {evaluation.samples: again} if again != texts else {},
@@ -118,8 +118,7 @@ def _rescore(store: Store, record: Record, evaluation: Evaluation) -> Rescored:
             partial(measure_generations, texts, answer_format, protocol),
         )
     labels, source_labels = benchmark.labels, get_benchmark(record.cell.source).labels or ()
-    rows = store.read_rows(evaluation.samples, LabelSample)
-    _require_all(evaluation, len(rows))
+    rows = store.read_rows(evaluation.samples, LabelSample, evaluation.n)
     dev = store.read_rows(evaluation.dev_samples, LabelSample) if evaluation.dev_samples else []
     rows_again, dev_again = [row.rescored(labels) for row in rows], [row.rescored(source_labels) for row in dev]
     rewritten: dict[str, Sequence[BaseModel]] = {evaluation.samples: rows_again} if rows_again != rows else {}
@@ -145,18 +144,6 @@ def _updated(evaluation: Evaluation, rescored: Rescored, report: RescoreReport) 
     )
 
 
-def _require_all(evaluation: Evaluation, rows: int) -> None:
-    if rows != evaluation.n:
-        raise ValueError(f"{evaluation.samples}: {rows} rows, but the record counts {evaluation.n} examples")
-
-
 def _require_known(what: str, found: int, known: int) -> None:
     if found > known:
         raise ValueError(f"{what} version {found}, this ia2-eval knows versions up to {known}: update ia2-eval")
-
-
-def _one_line(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error).partition("\n")[0]
-    first = error.errors()[0]
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

@@ -17,6 +17,7 @@ from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.recipe import Recipe
 from ia2_eval.experiments.record import Record, StoredTraining, parse_record
+from ia2_eval.frozen import one_line
 
 TRAINING = "training.json"
 
@@ -109,21 +110,21 @@ class Store:
         write_atomically(self.directory / path, "".join(lines).encode("ascii"))
         return path
 
-    def read_rows(self, path: str, kind: type[Row]) -> list[Row]:
-        """The rows of a file that `write_rows` wrote.
+    def read_rows(self, path: str, kind: type[Row], count: int | None = None) -> list[Row]:
+        """The rows of a file that `write_rows` wrote; `count` of them, if that is given.
 
         Raises:
             OSError: it cannot be read.
-            ValueError: a line is no such row; it is named.
+            ValueError: a line is no such row; it is named. Or there are more or fewer rows.
         """
         rows = []
         for number, line in enumerate((self.directory / path).read_bytes().splitlines(), start=1):
             try:
                 rows.append(kind.model_validate_json(line))
             except ValidationError as error:
-                fault = error.errors()[0]
-                where = "".join(f"{part}: " for part in fault["loc"])
-                raise ValueError(f"{path}, line {number}: {where}{fault['msg']}") from error
+                raise ValueError(f"{path}, line {number}: {one_line(error)}") from error
+        if count is not None and len(rows) != count:
+            raise ValueError(f"{path}: {len(rows)} rows, but the record counts {count} examples")
         return rows
 
     def write_adapters(self, write: Mapping[str, Callable[[Path], None]]) -> None:

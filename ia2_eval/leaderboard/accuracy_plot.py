@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DODGE = 0.09  # distance between methods at the same N, in doublings of N
 WIDEST = 0.7  # from the first to the last method at the same N, in doublings of N
 PANELS_PER_LINE = 3
+LEAST_RANGE = 5.0  # of the vertical axis, in per cent: less would show noise as a difference
 
 
 def accuracy_figure(rows: Sequence[Row], styles: Mapping[Column, MethodStyle], title: str) -> Figure:
@@ -101,9 +102,16 @@ def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[Column, MethodS
     if sizes:
         panel.set_xlim(log2(sizes[0]) - 0.4, log2(sizes[-1]) + 0.4)
     panel.set_xlabel("N (training examples)")
-    low, high = panel.get_ylim()
-    panel.set_ylim(max(low, -3), min(high, 103))
+    panel.set_ylim(_limits(*panel.dataLim.intervaly))
     panel.grid(axis="y")
+
+
+def _limits(low: float, high: float) -> tuple[float, float]:
+    """Of an axis that shows the accuracies from `low` to `high`, in per cent: beyond 0 and 100 it has padding only."""
+    span = max(high - low, LEAST_RANGE)
+    low = min(max((low + high - span) / 2, 0.0), 100.0 - span)
+    padding = min(0.05 * span, 3.0)
+    return low - padding, low + span + padding
 
 
 def _reach(row: Row | None, sign: int) -> float:

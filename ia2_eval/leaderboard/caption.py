@@ -24,6 +24,12 @@ CONFIDENCES: dict[Confidence, str] = {
 }
 """What calibration errors are of, for readers."""
 
+FURTHER = {
+    "after temperature scaling": ("ece_scaled", "nll_scaled", "brier_scaled", "temperature", "temperature_dev_n"),
+    "agreement of sampled answers": ("ece_agreement", "auroc_agreement", "ece_agreement_n"),
+}
+"""What recipes ask for and no table shows."""
+
 
 def caption(
     protocol: Protocol,
@@ -31,6 +37,7 @@ def caption(
     metrics: Collection[str],
     rows: Sequence[Row],
     *,
+    recorded: Collection[str],
     shares: Collection[float],
     oracle: bool,
     mixed: bool,
@@ -43,6 +50,7 @@ def caption(
         reported: what it shows of every result.
         metrics: names of the metrics in the table.
         rows: that the table shows.
+        recorded: names of all metrics that its results have.
         shares: of the examples that each calibration error of generated answers is of.
         oracle: whether learning rates were chosen on the reported sets.
         mixed: whether some results have the published metrics and others do not.
@@ -53,13 +61,17 @@ def caption(
         return
     seeds = sorted({row.seeds_expected for row in rows if row.seeds_expected is not None})
     spread = "sample" if protocol == "strict" else "population"
-    over = f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds" if seeds else "one evaluation"
+    over = []
+    if seeds:
+        over.append(f"Mean over {'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds ({spread} std)")
+    if any(row.seeds_expected is None for row in rows):
+        over.append("no ICL: one evaluation")
     per_cent = " and ".join(name for name in metrics if name != "ECE")
-    yield f"Mean over {over} ({spread} std); n: evaluated examples. In per cent: {per_cent}."
+    yield f"{'; '.join(over)}; n: evaluated examples. In per cent: {per_cent}."
     yield from _generations(protocol, reported, metrics, shares) if "unparsed" in metrics else _labels(reported)
     if mixed:
-        lacking = f"{PUBLISHED.accuracy} and {PUBLISHED.calibration}"
-        yield f"Some results lack {lacking}, so every one is shown by metrics that all have."
+        published = f"{PUBLISHED.accuracy} and {PUBLISHED.calibration}"
+        yield f"Some results lack {published}, so every one is shown by metrics that all have."
     if any(row.learning_rate is not None for row in rows):
         weights = " and weight of IA2 + SFT" if protocol == "paper" and any(row.sft_weight for row in rows) else ""
         yield (
@@ -71,14 +83,18 @@ def caption(
         yield f"95 % intervals (in leaderboard.csv and the plots): {'; '.join(intervals)}."
     if any(row.ood for row in rows):
         yield "*: out of distribution; demonstrations and training examples come from the source."
-    if any(row.seeds != row.seeds_expected for row in rows):
-        yield "3/5: seeds that are there / seeds expected."
+    if lacking := [row for row in rows if row.seeds != row.seeds_expected]:
+        example = f"{lacking[0].seeds}/{lacking[0].seeds_expected}"
+        yield f"{example}: seeds with this metric (beside acc: with any) / seeds expected."
     if any(row.seeds == row.seeds_expected and not row.complete for row in rows):
         yield "†: another learning rate lacks seeds and was not a candidate."
     if any(row.std is None for row in rows):
         yield "(–): one seed has no std."
     if absent:
         yield "–: not in the records, such as the ECE where no text has an answer."
+    for what, names in FURTHER.items():
+        if found := [name for name in names if name in recorded]:
+            yield f"Only in leaderboard.csv, {what}: {', '.join(found)}."
 
 
 def _labels(reported: Headline) -> Iterator[str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record, parse_record
 from ia2_eval.experiments.store import Store
+from ia2_eval.frozen import one_line
 from ia2_eval.scoring.samples import GenerationSample, LabelSample
 
 PLAN = "plan.json"
-FAULTS_SHOWN = 3  # of one file
 
 
 class Run(NamedTuple):
@@ -46,12 +46,12 @@ def read_run(run_directory: Path) -> Run:
         try:
             plan = _read_plan(plan_path)
         except (OSError, ValueError, UserError) as error:
-            faults.append(f"{PLAN}: {_one_line(error)}")
+            faults.append(f"{PLAN}: {one_line(error)}")
     for path in paths:
         try:
             records.append(_read_record(path))
         except (OSError, ValueError, UserError) as error:
-            faults.append(f"records/{path.name}: {_one_line(error)}")
+            faults.append(f"records/{path.name}: {one_line(error)}")
     return Run(tuple(records), plan, tuple(faults))
 
 
@@ -65,14 +65,11 @@ def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[LabelSamp
         LabelSample if get_benchmark(evaluation.eval).single_token else GenerationSample
     )
     try:
-        samples = Store(run_directory).read_rows(evaluation.samples, kind)
+        return tuple(Store(run_directory).read_rows(evaluation.samples, kind, evaluation.n))
     except OSError as error:
         raise UserError(f"{evaluation.samples}: cannot be read ({error})") from error
     except ValueError as error:
         raise UserError(str(error)) from error
-    if len(samples) != evaluation.n:
-        raise UserError(f"{evaluation.samples}: {len(samples)} rows, but its record counts {evaluation.n} examples")
-    return tuple(samples)
 
 
 def _read_plan(path: Path) -> dict[str, Cell]:
@@ -102,11 +99,3 @@ def _check_cell(cell: Cell) -> None:
         raise ValueError(f"method {cell.method} needs adapter, learning_rate, n and seed in its cell")
     for benchmark in (cell.source, *cell.evals):
         get_benchmark(benchmark)
-
-
-def _one_line(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    faults = [": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in error.errors()]
-    more = [f"{len(faults) - FAULTS_SHOWN} more"] if len(faults) > FAULTS_SHOWN else []
-    return "; ".join([*faults[:FAULTS_SHOWN], *more])

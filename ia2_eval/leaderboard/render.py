@@ -15,6 +15,7 @@ from rich.text import Text
 from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.table import KEYS, Stack, Table
 
+SHORT = len("IA2 → SFT")  # a name of this length is not folded
 UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
 
 
@@ -100,8 +101,8 @@ def _rich_table(table: Table, methods: Sequence[int], stacked: bool) -> RichTabl
 
 
 def _folded(name: str, width: int) -> str:
-    """A name in lines of at most this width, or that of its longest word."""
-    return textwrap.fill(name, max(width, *map(len, name.split())), break_on_hyphens=False)
+    """A name in lines of at most this width, or `SHORT`, or that of its longest word."""
+    return textwrap.fill(name, max(width, SHORT, *map(len, name.split())), break_on_hyphens=False)
 
 
 def _line(stacks: Iterable[Stack], stacked: bool) -> list[str]:

@@ -173,6 +173,7 @@ def _table(
                 reported,
                 tuple(metrics),
                 in_table,
+                recorded=there,
                 shares=[
                     row.mean / row.n for (place, _, metric), row in shown.items() if place in at and metric == "ece_n"
                 ],
@@ -187,11 +188,14 @@ def _table(
 def _value(row: Row | None, accuracy: Row) -> str:
     """`78.7 (13.7)`, then `3/5` where seeds are missing, `†` where only another learning rate lacks some.
 
+    `no_icl`, a single evaluation, has no std, so that its 0 is not taken for certainty.
     Accuracies and shares are per cent. What is missing is told once, with the accuracy, unless the metric lacks more.
     """
     if row is None:
         return ABSENT
     scale, form = (1, ".2f") if row.metric.startswith("ece") else (100, ".1f")
+    if row.seeds_expected is None:
+        return format(scale * row.mean, form)
     text = f"{scale * row.mean:{form}} ({_or_dash(None if row.std is None else scale * row.std, form)})"
     if row is not accuracy and row.seeds == accuracy.seeds:
         return text

@@ -96,7 +96,7 @@ def test_the_rows_and_what_follows_from_them(method: str, calibrated_run: SmallR
     assert len({row["agreement"] for row in rows}) > 1
     assert 0 <= metrics["ece_agreement"] <= 1
     plain = strict_run.record(method, MULTI).evaluations[0].metrics
-    assert metrics.keys() - plain.keys() <= {"ece_agreement", "auroc_agreement"}
+    assert metrics.keys() - plain.keys() <= {"ece_agreement", "ece_agreement_n", "auroc_agreement"}
     assert {name: metrics[name] for name in plain} == plain
 
 

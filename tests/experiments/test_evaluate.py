@@ -23,7 +23,7 @@ from ia2_eval.lm.base_model import load, locate
 from ia2_eval.lm.ia2_hf import IA2HF
 from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.shipped import TASKS_DIRECTORY
-from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, LIMIT, SmallRun, planned, small_recipe
+from tests.experiments.small_runs import ALL_METHODS, EMBEDDED, LIMIT, SmallRun, planned, small_recipe, small_run
 
 SINGLE, MULTI = "embedded_mood", "embedded_arithmetic"
 

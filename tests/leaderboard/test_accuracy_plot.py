@@ -49,6 +49,16 @@ def test_intervals_are_cut_to_what_an_accuracy_can_be():
     assert (band.get_y(), band.get_height()) == pytest.approx((0, 20))
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "limits"),
+    [([0.0], (-0.25, 5.25)), ([1.0], (94.75, 100.25)), ([0.5], (47.25, 52.75)), ([0.0, 1.0], (-3, 103))],
+)
+def test_the_axis_has_a_least_range_and_beyond_0_and_100_only_padding(accuracies, limits):
+    records = accuracy_records("icl", {4 * (1 + i): [accuracy] for i, accuracy in enumerate(accuracies)})
+    (panel,) = panels_of(records)
+    assert panel.get_ylim() == pytest.approx(limits)
+
+
 def test_many_methods_stay_nearer_to_their_n_than_to_the_next():
     records = [record for i in range(12) for record in accuracy_records(f"m{i}", {4: [0.7, 0.7], 8: [0.7, 0.7]})]
     (panel,) = panels_of(records)

@@ -123,7 +123,7 @@ def test_samples_that_are_not_there_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [
-        ([sample(0.9, True)], "1 rows, but its record counts 2"),
+        ([sample(0.9, True)], "1 rows, but the record counts 2"),
         ([sample(0.9, True), sample(1.5, True)], "line 2: confidence"),
         ([sample(0.9, True), generation(0.9, True)], "line 2: correct_full_vocab: Field required"),
     ],

@@ -36,7 +36,7 @@ def test_layout_of_the_papers():
     assert headline.methods == ("no ICL", "ICL", "SFT", "IA2 → SFT")
     assert headline.metrics == ("acc", "ECE")
     in_distribution, out_of_distribution = headline.rows
-    assert in_distribution[:3] == (("4", "10"), ("SST2", "SST2"), ("50.0 (0.0)", "0.25 (0.00)"))
+    assert in_distribution[:3] == (("4", "10"), ("SST2", "SST2"), ("50.0", "0.25"))  # no ICL is one evaluation
     assert in_distribution[3] == in_distribution[4] == ("70.0 (10.0)", "0.14 (0.02)")
     assert in_distribution[5] == ("missing", "missing")
     assert out_of_distribution[1] == ("SST2", "FinS*")
@@ -101,7 +101,7 @@ def test_calibration_of_generated_answers_stands_between_accuracy_and_unparsed()
         ("missing", "missing", "missing"),
     )
     caption = " ".join(table.caption)
-    for remark in ("15 equal-width bins of the probability", "3/5: seeds", "–: not in the records"):
+    for remark in ("15 equal-width bins of the probability", "1/2: seeds with this metric", "–: not in the records"):
         assert remark in caption
 
 
@@ -135,6 +135,26 @@ def test_the_caption_tells_of_how_many_texts_the_calibration_is():
     no_icl = gsm8k("no_icl", {"ece": 0.1, "ece_n": 9.0})
     assert remark(*icl, *no_icl).endswith("25 to 90 per cent of them (ece_n).")
     assert remark(*gsm8k("icl", {"ece": 0.1})).endswith("over the examples that mark one.")
+
+
+def test_the_caption_tells_what_the_means_are_over():
+    both = [*gsm8k("icl", {}, {}), *gsm8k("no_icl", {})]
+    for records, first in (
+        (both, "Mean over 2 seeds (sample std); no ICL: one evaluation; n:"),
+        (both[:2], "Mean over 2 seeds (sample std); n:"),
+        (both[2:], "no ICL: one evaluation; n:"),
+    ):
+        caption = tables_of(records)[0].caption
+        assert caption[0].startswith(first)
+        assert not any("seeds expected" in remark for remark in caption)
+
+
+def test_the_caption_names_the_metrics_that_no_table_shows():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.1, "ece_scaled": 0.1, "temperature": 2.0}}
+    labels, generations = tables_of([make_record("icl", metrics), *gsm8k("icl", {"ece_agreement": 0.1})])
+    assert "Only in leaderboard.csv, after temperature scaling: ece_scaled, temperature." in labels.caption
+    assert "Only in leaderboard.csv, agreement of sampled answers: ece_agreement." in generations.caption
+    assert sum("Only in" in remark for remark in (*labels.caption, *generations.caption)) == 2
 
 
 def test_paper_shows_the_published_metrics_only_where_every_record_has_them():
@@ -226,7 +246,7 @@ def test_markdown():
     )
     body = [line for line in lines if line.startswith("| 4")]
     assert all(cell.strip() for line in body for cell in line.strip("|").split("|"))
-    assert body[1].startswith(r"| 4 | 10 | SST2 | FinS\* | 40.0 (0.0) | 0.35 (0.00) |")
+    assert body[1].startswith(r"| 4 | 10 | SST2 | FinS\* | 40.0 | 0.35 |")
     assert r"- a\|b" in lines
     assert "![y.png](<plots/x/y.png>)" in lines
 
