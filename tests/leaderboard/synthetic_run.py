@@ -85,6 +85,14 @@ def make_record(
     )
 
 
+def gsm8k(method: str, *calibration: Mapping[str, float], **keywords: Any) -> list[Record]:
+    """A record for each seed, with the calibration that is known of it."""
+    return [
+        make_record(method, {"gsm8k": {"acc": 0.5, "unparsed": 0.05} | ece}, source="gsm8k", seed=seed, **keywords)
+        for seed, ece in enumerate(calibration)
+    ]
+
+
 def write_run(directory: Path, records: Sequence[Record], samples: Sequence[Mapping[str, Any]] | None = None) -> Path:
     """Writes the records, and for each evaluation the same sample rows.
 

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from rich.console import Console
-from synthetic_run import make_record
+from synthetic_run import gsm8k, make_record
 
 from ia2_eval.experiments.adapter_specs import Ia3, Lora
 from ia2_eval.leaderboard.aggregate import aggregate
@@ -47,22 +47,6 @@ def test_layout_of_the_papers():
     assert not any("oracle" in remark for remark in headline.caption)
 
 
-def test_caption_says_what_the_intervals_are():
-    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
-    icl = [make_record("icl", metrics, seed=seed) for seed in (0, 1)]
-    no_icl = make_record("no_icl", metrics, intervals={"acc": (0.4, 0.6)})
-
-    def remark(records):
-        return [line for line in tables_of(records)[0].caption if "95 %" in line]
-
-    before = "95 % intervals (in leaderboard.csv and the plots): "
-    student, bootstrap = "over seeds by Student's t", "over examples by bootstrap for no ICL or a single seed"
-    assert remark(icl) == [f"{before}{student}."]
-    assert remark([no_icl]) == [f"{before}{bootstrap}."]
-    assert remark([*icl, no_icl]) == [f"{before}{student}; {bootstrap}."]
-    assert remark(icl[:1]) == []
-
-
 def test_paper_has_one_table_of_oracle_choices():
     metrics = {"sst2": {"acc": 0.1, "acc_full_vocab": 0.5, "ece": 0.9, "ece_mass": 0.2}}
     (table,) = tables_of([make_record("sft", metrics, protocol="paper", seed=seed) for seed in (0, 1)])
@@ -78,14 +62,6 @@ def test_multi_token_benchmarks_have_a_table_of_their_own():
     assert single.metrics == ("acc", "ECE")
     assert multi.metrics == ("acc", "unparsed")
     assert multi.rows == ((("4", "10"), ("GSM8K", "GSM8K"), ("50.0 (–)", "5.0 (–)")),)
-
-
-def gsm8k(method, *calibration, **keywords):
-    """A record for each seed, with the calibration that is known of it."""
-    return [
-        make_record(method, {"gsm8k": {"acc": 0.5, "unparsed": 0.05} | ece}, source="gsm8k", seed=seed, **keywords)
-        for seed, ece in enumerate(calibration)
-    ]
 
 
 def test_calibration_of_generated_answers_stands_between_accuracy_and_unparsed():
@@ -124,37 +100,6 @@ def test_paper_calibrates_generated_answers_in_equal_mass_bins_and_says_that_it_
     (table,) = tables_of(gsm8k("icl", {"ece": 0.9, "ece_mass": 0.2}, protocol="paper"))
     assert table.rows[0][2] == ("50.0 (0.0)", "0.20 (0.00)", "5.0 (0.0)")
     assert any("the paper has none; 15 equal-mass bins" in remark for remark in table.caption)
-
-
-def test_the_caption_tells_of_how_many_texts_the_calibration_is():
-    def remark(*records):
-        return next(line for line in tables_of(records)[0].caption if line.startswith("ECE"))
-
-    icl = gsm8k("icl", {"ece": 0.1, "ece_n": 2.0}, {"ece": 0.1, "ece_n": 3.0})  # of 10 examples each
-    assert remark(*icl).endswith("over the examples that mark one, 25 per cent of them (ece_n).")
-    no_icl = gsm8k("no_icl", {"ece": 0.1, "ece_n": 9.0})
-    assert remark(*icl, *no_icl).endswith("25 to 90 per cent of them (ece_n).")
-    assert remark(*gsm8k("icl", {"ece": 0.1})).endswith("over the examples that mark one.")
-
-
-def test_the_caption_tells_what_the_means_are_over():
-    both = [*gsm8k("icl", {}, {}), *gsm8k("no_icl", {})]
-    for records, first in (
-        (both, "Mean over 2 seeds (sample std); no ICL: one evaluation; n:"),
-        (both[:2], "Mean over 2 seeds (sample std); n:"),
-        (both[2:], "no ICL: one evaluation; n:"),
-    ):
-        caption = tables_of(records)[0].caption
-        assert caption[0].startswith(first)
-        assert not any("seeds expected" in remark for remark in caption)
-
-
-def test_the_caption_names_the_metrics_that_no_table_shows():
-    metrics = {"sst2": {"acc": 0.5, "ece": 0.1, "ece_scaled": 0.1, "temperature": 2.0}}
-    labels, generations = tables_of([make_record("icl", metrics), *gsm8k("icl", {"ece_agreement": 0.1})])
-    assert "Only in leaderboard.csv, after temperature scaling: ece_scaled, temperature." in labels.caption
-    assert "Only in leaderboard.csv, agreement of sampled answers: ece_agreement." in generations.caption
-    assert sum("Only in" in remark for remark in (*labels.caption, *generations.caption)) == 2
 
 
 def test_paper_shows_the_published_metrics_only_where_every_record_has_them():
