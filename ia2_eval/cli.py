@@ -99,9 +99,20 @@ def evaluate(
     adapters_from: Annotated[
         list[Path] | None, typer.Option(help="The --out of a run: all its adapters but fully trained models.")
     ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Of --adapters-from only those of this method. Repeatable.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Of --adapters-from only those trained on this benchmark. Repeatable.")
+    ] = None,
     with_base: Annotated[bool, typer.Option("--with-base", help="The base without an adapter, too.")] = False,
     model: Annotated[str, typer.Option(help="`ia2-hf`, or `vllm` for LoRA adapters.")] = "ia2-hf",
-    num_fewshot: Annotated[int | None, typer.Option(min=0, help="Demonstrations. Default: the task's own.")] = None,
+    num_fewshot: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Demonstrations. Default: the task's own. Under paper this is N: N - 1 for each query, or none."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the demonstrations (ia2_seed).")] = 0,
     protocol: Annotated[str, typer.Option(help="`strict` or `paper`.")] = "strict",
     data_dir: DataDir = None,
@@ -110,22 +121,30 @@ def evaluate(
         int | None, typer.Option(min=1, help=f"Requests at a time. Default: {BATCH_SIZE}; vLLM: all.")
     ] = None,
     device: Device = None,
-    dtype: Annotated[str, typer.Option(help="Of the base: `float32`, `bfloat16` or `float16`.")] = "float32",
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Of the base: `float32`, `bfloat16` or `float16`. Default: that of the run, else float32."),
+    ] = None,
     use_cache: Annotated[
-        Path | None, typer.Option(help="File for lm-eval's cache of requests; safe for all adapters together.")
+        Path | None,
+        typer.Option(help="lm-eval's cache of requests, safe for all adapters together; it adds `_rank0.db`."),
     ] = None,
 ) -> None:
     """Evaluate adapters on lm-eval tasks, the base loaded once. Run it again to do what is missing."""
     from ia2_eval.adapters.evaluate import evaluate_adapters
+    from ia2_eval.adapters.origin import stored_dtype
     from ia2_eval.adapters.settings import EvaluationSettings
-    from ia2_eval.adapters.stored import find_adapters
+    from ia2_eval.adapters.stored import count_whole_models, find_adapters
 
+    if (method or source) and not adapters_from:
+        raise UserError("--method and --source choose among the adapters of a run: give --adapters-from RUN")
+    adapters = find_adapters(adapter or (), adapters_from or (), base, method or (), source or ())
     settings = EvaluationSettings(
         base=base,
         tasks=tuple(filter(None, (name.strip() for name in tasks.split(",")))),
         out=out,
         model=model,
-        dtype=dtype,
+        dtype=dtype or stored_dtype(adapters),
         num_fewshot=num_fewshot,
         seed=seed,
         protocol=protocol,
@@ -135,7 +154,9 @@ def evaluate(
         device=device,
         use_cache=use_cache,
     )
-    adapters = find_adapters(adapter or (), adapters_from or (), base)
+    for run_directory in adapters_from or ():
+        if whole := count_whole_models(run_directory):
+            print(f"{whole} fully trained models in {run_directory} are left out: evaluate one with --base DIR")
     raise typer.Exit(evaluate_adapters(settings, adapters, with_base, Console()))
 
 

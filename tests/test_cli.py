@@ -290,6 +290,8 @@ def test_mistakes_in_evaluate(
     assert "holds no adapter_config.json" in capsys.readouterr().err
     assert call(*command, "--with-base", "--model", "hf", monkeypatch=monkeypatch) == 2
     assert "--model is 'hf'" in capsys.readouterr().err
+    assert call(*command, "--with-base", "--method", "sft", monkeypatch=monkeypatch) == 2
+    assert "give --adapters-from RUN" in capsys.readouterr().err
 
 
 def test_rescore_gives_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

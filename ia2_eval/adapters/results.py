@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,45 @@ OURS = "ia2_eval"
 `ece_n`, by task, of how many examples the ECE is: those with an answer. The other keys are lm-eval's."""
 
 
-def find_results(directory: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The newest results of this identity, if they are there with their samples."""
+def find_results(
+    directory: Path, identity: dict[str, Any], groups: Mapping[str, Collection[str]]
+) -> tuple[dict[str, Any], set[str]]:
+    """The newest results of every task, from whatever evaluations of this identity there are with their samples.
+
+    Args:
+        directory: of the adapter.
+        identity: of the results; those of another are none, but where only other tasks are in it.
+        groups: tasks of each group.
+
+    Returns:
+        `results`, `n-samples`, `configs` and `OURS` as one evaluation would give them, and the tasks that lack results.
+        A group whose own numbers are in no file makes all of its tasks lack theirs.
+    """
+    tasks = identity["tasks"]
+    found: dict[str, dict[str, Any]] = {part: {} for part in ("results", "n-samples", "configs", "ece_n")}
     for path in sorted(directory.glob("results_*.json"), reverse=True):
+        date = path.stem.removeprefix("results_")
         try:
-            results: dict[str, Any] = json.loads(path.read_bytes())
-            same = results[OURS]["identity"] == identity
+            content: dict[str, Any] = json.loads(path.read_bytes())
+            theirs = content[OURS]["identity"]
+            if {**theirs, "tasks": None} != {**identity, "tasks": None}:
+                continue
+            parts = {**content, "ece_n": content[OURS]["ece_n"]}
+            there = {
+                name
+                for name in tasks.keys() & content["configs"].keys()
+                if theirs["tasks"][name] == tasks[name] and (directory / f"samples_{name}_{date}.jsonl").is_file()
+            }
+            names = there | {group for group in groups if there.issuperset(groups[group])}
+            newest = {part: {name: parts[part][name] for name in names if name in parts[part]} for part in found}
         except (OSError, ValueError, KeyError, TypeError):
             continue  # damaged, or of another making: what is missing is evaluated again
-        date = path.stem.removeprefix("results_")
-        if same and all((directory / f"samples_{task}_{date}.jsonl").is_file() for task in results["configs"]):
-            return results
-    return None
+        found = {part: newest[part] | found[part] for part in found}
+    results = {name: found["results"][name] for name in (*groups, *tasks) if name in found["results"]}
+    missing = {name for name in tasks if name not in results}
+    missing.update(name for group, members in groups.items() if group not in results for name in members)
+    merged = {part: found[part] for part in ("n-samples", "configs")}
+    return {"results": results, **merged, OURS: {"ece_n": found["ece_n"]}}, missing
 
 
 def write_results(

@@ -55,7 +55,7 @@ def rescore_run(directory: Path, console: Console) -> int:
     with sole_run(directory, advice="rescore when it has ended"):
         for path in track(paths, "rescoring", console=console, transient=True, disable=not console.is_terminal):
             _rescore_file(Store(directory), path, report)
-    report.print(console)
+    report.print(console, directory)
     return 1 if report.faults else 0
 
 
@@ -66,7 +66,7 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
         record = parse_record(path.read_bytes(), path.stem)
         _require_known("schema", record.schema_version, SCHEMA_VERSION)
     except (OSError, ValueError) as error:
-        report.faults.append(f"{place}: {one_line(error)}")
+        report.faults.append(f"{place}: {_said(error, store)}")
         return
     if record.status == "failed":
         report.failed += 1
@@ -78,7 +78,7 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
         try:
             rescored = _rescore(store, record, evaluation)
         except (OSError, ValueError, UserError) as error:
-            report.faults.append(f"{place}, {evaluation.eval}: {one_line(error)}")
+            report.faults.append(f"{place}, {evaluation.eval}: {_said(error, store)}")
             evaluations.append(evaluation)
             continue
         rewritten |= rescored.rewritten
@@ -86,6 +86,7 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
     updated = record.model_copy(update={"evaluations": tuple(evaluations)})
     report.compare(record, updated, whole=len(report.faults) == faults)
     _write(store, record, updated, rewritten)
+    report.rewritten += len(rewritten)
 
 
 def _write(store: Store, old: Record, new: Record, rows: dict[str, Sequence[BaseModel]]) -> None:
@@ -142,6 +143,12 @@ def _updated(evaluation: Evaluation, rescored: Rescored, report: RescoreReport) 
     return evaluation.model_copy(
         update={"metrics": metrics, "intervals": intervals, "scoring_version": SCORING_VERSION}
     )
+
+
+def _said(error: Exception, store: Store) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{store.relative(Path(error.filename))}: {error.strerror}"
+    return one_line(error)
 
 
 def _require_known(what: str, found: int, known: int) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isclose
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
@@ -48,6 +49,8 @@ class RescoreReport:
     changed: int = 0
     failed: int = 0
     """Records of failed cells, which have no metrics."""
+    rewritten: int = 0
+    """Files of rows that were written anew."""
 
     def compare(self, old: Record, new: Record, whole: bool) -> None:
         """Note how a rescored record differs from what it was; `whole`: all of it could be rescored."""
@@ -63,7 +66,8 @@ class RescoreReport:
         elif whole:
             self.rounded += 1
 
-    def print(self, console: Console) -> None:
+    def print(self, console: Console, directory: Path) -> None:
+        """`directory`: of the run."""
         if self.changes:
             table = Table(box=None, pad_edge=False)
             for column in ("record", "benchmark", "metric"):
@@ -79,7 +83,14 @@ class RescoreReport:
                 console.print(Text(f"{title}, with the number of evaluations: {names}"), soft_wrap=True)
         for fault in self.faults:
             console.print(Text(f"not used: {fault}", style="red"), soft_wrap=True)
+        if self.rewritten:
+            which = "" if self.changes else ", though no metric is another now"
+            console.print(
+                Text(f"{_counted(self.rewritten, 'file of rows was', 'files of rows were')} rewritten{which}")
+            )
         console.print(Text(self._summary()), soft_wrap=True)
+        if self.changes or self.added:
+            console.print(Text(f"tables and plots anew: ia2-eval leaderboard build {directory}"), soft_wrap=True)
 
     def _summary(self) -> str:
         parts = [f"{_counted(self.exact, 'record reproduces', 'records reproduce')} exactly"]

@@ -24,11 +24,13 @@ logger = logging.getLogger(__name__)
 PROBE_LENGTH = 16
 NEUTRAL = {"lora_B": 0.0, "lora_embedding_B": 0.0, "ia3_l": 1.0}
 """Values of the parameters, by name, with which LoRA and (IA)^3 start: they amount to no update."""
+SUBSTANTIAL = {"lora_B": 1e-3, "lora_embedding_B": 1e-3, "ia3_l": 1e-2}
+"""Distances from these values that half precision does not round away on all tokens."""
 
 
 def require_effect(model: PeftModel, name: str) -> None:
     """An adapter must change the logits of a few fixed tokens; one that was never trained is only warned of, and so is
-    any where the model computes in half precision, in which a small effect is lost to rounding.
+    one that hardly was where the model computes in half precision, in which a small effect is lost to rounding.
 
     Two forward passes of one row. The model is left as it was.
 
@@ -37,7 +39,7 @@ def require_effect(model: PeftModel, name: str) -> None:
         name: of the adapter, for PEFT.
 
     Raises:
-        UserError: it is not the active adapter, or it was trained and changes nothing in full precision.
+        UserError: it is not the active adapter, or it was trained and changes nothing, see `refuse_no_effect`.
         ValueError: it is merged, and PEFT would undo that to compare.
     """
     if any(getattr(module, "merged", False) for module in model.modules()):
@@ -73,11 +75,10 @@ def refuse_no_effect(name: str, weights: Mapping[str, Tensor], full_precision: b
     if amounts_to_nothing(weights):
         logger.warning("the adapter %r changes nothing: its weights are those that it started with", name)
         return
-    if not full_precision:
+    if not full_precision and not substantial(weights):
         logger.warning(
             "the adapter %r changes no logit of a few fixed tokens: either its effect is below the rounding of half "
-            "precision, or it is not applied; in both cases its results will be those of the base. In float32 an "
-            "adapter that is not applied is refused",
+            "precision, or it is not applied; in both cases its results will be those of the base",
             name,
         )
         return
@@ -89,10 +90,18 @@ def refuse_no_effect(name: str, weights: Mapping[str, Tensor], full_precision: b
 
 def amounts_to_nothing(weights: Mapping[str, Tensor]) -> bool:
     """Whether the weights of an adapter, named as PEFT stores them, are a LoRA or an (IA)^3 without any update."""
-    deciding = [
-        (value, NEUTRAL[part]) for name, value in weights.items() for part in name.split(".") if part in NEUTRAL
-    ]
-    return bool(deciding) and all(bool((value == neutral).all()) for value, neutral in deciding)
+    deciding = list(_deciding(weights))
+    return bool(deciding) and all(bool((value == NEUTRAL[part]).all()) for part, value in deciding)
+
+
+def substantial(weights: Mapping[str, Tensor]) -> bool:
+    """Whether a LoRA or an (IA)^3 has moved so far from where it starts that an effect shows in half precision."""
+    return any(bool(((value - NEUTRAL[part]).abs() >= SUBSTANTIAL[part]).any()) for part, value in _deciding(weights))
+
+
+def _deciding(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The weights that start neutral, each with what it is called in NEUTRAL."""
+    return ((part, value) for name, value in weights.items() for part in name.split(".") if part in NEUTRAL)
 
 
 def _weights(model: PeftModel, name: str) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,9 +53,19 @@ def _load(base: PreTrainedModel, directory: Path, device: str) -> PeftModel:
     except (KeyError, ValueError, RuntimeError) as error:  # as PEFT and PyTorch put it
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{str(directory)!r} does not fit this base model: {reason}") from error
+        raise UserError(f"{str(directory)!r} does not fit this base model: {_reason(error)}") from error
     return adapted
+
+
+def _reason(error: Exception) -> str:
+    """The first shape that differs, as PyTorch lists them; else what the error says."""
+    said = " ".join(str(error).split())
+    shapes = re.findall(r"size mismatch for (\S+): .*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)", said)
+    if not shapes:
+        return said
+    name, own, place = shapes[0]
+    others = f" (and {len(shapes) - 1} more differ)" if len(shapes) > 1 else ""
+    return f"size mismatch: {name} has the shape {own} in the adapter and {place} in the model{others}"
 
 
 def _require_fit(adapted: PeftModel, directory: Path, device: str) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import csv
 import json
 import logging
+import re
 import shutil
 from io import StringIO
 from pathlib import Path
@@ -17,6 +19,7 @@ from rich.console import Console
 
 from ia2_eval.adapters import evaluate as module
 from ia2_eval.adapters.evaluate import evaluate_adapters
+from ia2_eval.adapters.results import find_results
 from ia2_eval.adapters.settings import EvaluationSettings
 from ia2_eval.adapters.stored import StoredAdapter, find_adapters
 from ia2_eval.embedded import MODEL_DIRECTORY
@@ -197,6 +200,55 @@ def test_a_task_of_lm_eval_s(stored: list[StoredAdapter], tmp_path: Path, monkey
         evaluate(settings(tmp_path / "out", tasks=(MOOD, "sum")), stored[:1])
 
 
+def test_only_further_tasks_are_evaluated(stored: list[StoredAdapter], tmp_path: Path) -> None:
+    evaluate(settings(tmp_path, tasks=(MOOD,)), stored[:1])
+    status, said = evaluate(settings(tmp_path), stored[:1])
+    assert status == 0
+    assert set(results(tmp_path / "lora", newest=True)["results"]) == {ARITHMETIC}
+    (line,) = (line for line in said.splitlines() if line.startswith("[1/1]"))
+    assert ARITHMETIC in line and MOOD not in line
+    table = said.partition("[1/1]")[2].partition("\n")[2]
+    assert MOOD in table and ARITHMETIC in table
+    assert "1 of 1 have results" in evaluate(settings(tmp_path), stored[:1])[1]
+    written = list(csv.DictReader((tmp_path / "evaluation.csv").open()))
+    assert {row["task"] for row in written} == {MOOD, ARITHMETIC}
+    (accuracy,) = (row for row in written if (row["task"], row["metric"]) == (ARITHMETIC, "acc"))
+    assert float(accuracy["value"]) == results(tmp_path / "lora", newest=True)["results"][ARITHMETIC]["acc,none"]
+    assert (accuracy["adapter"], accuracy["base"], accuracy["n_examples"]) == ("lora", "embedded", "8")
+
+
+def test_groups_are_evaluated_whole(tmp_path: Path) -> None:
+    """Their own numbers need all of their tasks."""
+
+    def write(number: int, names: tuple[str, ...]) -> None:
+        content = {
+            "results": {name: {"acc,none": float(number)} for name in names},
+            "configs": {name: {} for name in names if name != "both"},
+            "n-samples": {},
+            "ia2_eval": {"identity": identity(*(set(names) - {"both"})), "ece_n": {}},
+        }
+        (tmp_path / f"results_{number}.json").write_text(json.dumps(content))
+        for name in names:
+            (tmp_path / f"samples_{name}_{number}.jsonl").write_text("")
+
+    def identity(*names: str) -> dict[str, Any]:
+        return {"seed": 0, "tasks": {name: {"version": "1"} for name in names}}
+
+    asked = tmp_path, identity("one", "two", "three"), {"both": {"one", "two"}}
+    write(1, ("one",))
+    write(2, ("two", "three"))
+    assert find_results(*asked)[1] == {"one", "two"}
+    write(3, ("both", "one", "two"))
+    found, missing = find_results(*asked)
+    assert not missing
+    assert {name: value["acc,none"] for name, value in found["results"].items()} == {
+        "both": 3,
+        "one": 3,
+        "two": 3,
+        "three": 2,
+    }
+
+
 @pytest.mark.parametrize("damage", ["results", "samples"])
 def test_half_of_the_results_are_none(damage: str, stored: list[StoredAdapter], tmp_path: Path) -> None:
     asked = settings(tmp_path, tasks=(MOOD,))
@@ -221,6 +273,7 @@ def test_a_failing_adapter_is_listed_and_the_others_go_on(stored: list[StoredAda
     assert "[3/3] ia3: " in said and "1 of 3 failed: broken" in said
     assert "Traceback" in (out / "broken" / "failure.txt").read_text()
     assert not list((out / "broken").glob("results_*"))
+    assert "adapter   task" in said and "adapter   task" not in evaluate(settings(out, tasks=(MOOD,)), [broken])[1]
     alone = tmp_path / "alone"
     evaluate(settings(alone, tasks=(MOOD,)), [stored[1]])
     assert samples(alone / "ia3", MOOD) == samples(out / "ia3", MOOD)  # the failure left nothing in the base
@@ -278,12 +331,30 @@ def test_the_adapters_of_a_run_give_its_records(protocol: str, tmp_path: Path) -
     adapters = find_adapters([], [tmp_path / "run"])
     assert {adapter.name for adapter in adapters} == {record.key for record in run.records}
     asked = settings(tmp_path / "out", limit=LIMIT, protocol=protocol)
-    assert evaluate(asked, adapters)[0] == 0
+    status, said = evaluate(asked, adapters)
+    assert status == 0
+    assert f"Protocol {protocol}, " in said and ("(ece_published)" in said) == (protocol == "paper")
+    written = list(csv.DictReader((tmp_path / "out" / "evaluation.csv").open()))
     for record in run.records:
         (evaluation,) = record.evaluations
         found = results(tmp_path / "out" / record.key)["results"][f"ia2_{evaluation.eval}"]
         shared = {name for name in evaluation.metrics if f"{name},none" in found}
         assert {"acc"} <= shared
+        (row,) = (
+            each
+            for each in written
+            if (each["key"], each["task"], each["metric"]) == (record.key, f"ia2_{evaluation.eval}", "acc")
+        )
+        cell = record.cell
+        assert (row["source"], row["method"], row["n"], row["seed"]) == (cell.source, "sft", "4", "0")
+        assert float(row["learning_rate"]) == cell.learning_rate == 0.1
+        shown = "acc_published" if protocol == "paper" and evaluation.eval == "embedded_mood" else "acc"
+        table = said.rpartition(record.key)[2]
+        assert table.lstrip().startswith(cell.label)
+        value, ece = re.findall(rf"ia2_{evaluation.eval} +{LIMIT} +(\S+) *(\S*)", table)[0]
+        assert value == f"{found[f'{shown},none']:.3f}"
+        if shown == "acc_published":
+            assert ece == f"{found['ece_published,none']:.3f}"
         for name in shared - {"auroc"}:  # lm-eval has NaN where it is undefined
             assert found[f"{name},none"] == pytest.approx(evaluation.metrics[name], abs=1e-5), name
 
@@ -309,6 +380,8 @@ def test_demonstrations(stored: list[StoredAdapter], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"tasks": (MOOD,), "num_fewshot": 601}, f"--num-fewshot 601: the task '{MOOD}' has 600 examples"),
+        ({"tasks": (MOOD,), "num_fewshot": 601, "protocol": "paper"}, "600 examples in its pool"),
         ({"tasks": ("ia2_embedded_moood",)}, "there is no task 'ia2_embedded_moood'. Did you mean 'ia2_embedded_mood'"),
         ({"tasks": ()}, "--tasks names no task"),
         ({"tasks": (MOOD, "arc_easy"), "protocol": "paper"}, "'arc_easy' is none of them"),

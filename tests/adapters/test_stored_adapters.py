@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ia2_eval.adapters.stored import StoredAdapter, find_adapters
+from ia2_eval.adapters.origin import remarks, require_base, require_tokenizer, stored_dtype, stored_revision
+from ia2_eval.adapters.stored import StoredAdapter, count_whole_models, find_adapters
+from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.errors import UserError
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.store import Store
+from ia2_eval.lm.base_model import Base, BaseFiles
 
 
 def adapter(directory: Path, kind: str = "LORA", weights: bytes = b"w") -> Path:
@@ -37,6 +43,7 @@ def test_the_adapters_of_a_run(tmp_path: Path) -> None:
     whole_model(tmp_path / "run" / "adapters" / "c")
     (tmp_path / "run" / "adapters" / "unfinished").mkdir()
     assert [each.name for each in find_adapters([], [tmp_path / "run"])] == ["a", "b"]
+    assert count_whole_models(tmp_path / "run") == 1
     with pytest.raises(UserError, match=r"holds no adapters/\*/adapter_config.json: give the --out of `ia2-eval run`"):
         find_adapters([], [tmp_path])
 
@@ -46,6 +53,71 @@ def test_whole_models_are_refused_with_what_to_do_instead(tmp_path: Path) -> Non
     with pytest.raises(UserError) as raised:
         find_adapters([str(directory)], base="some/model")
     assert f"--model_args pretrained={directory},tokenizer=some/model" in str(raised.value)
+    with pytest.raises(UserError, match=f"tokenizer={MODEL_DIRECTORY} "):
+        find_adapters([str(directory)], base="embedded")
+
+
+def in_run(run: Path, name: str = "small", **changes: Any) -> StoredAdapter:
+    """An adapter that a run has trained and not evaluated."""
+    base = Base(model=f"hub/{name}", fingerprint=changes.pop("fingerprint", "f" * 40), dtype="bfloat16")
+    content = {"base": base, "source": "sst2", "method": "sft", "evals": ("sst2",), "data": "d", "n": 4, "seed": 0}
+    cell = Cell.model_validate(content | changes)
+    found = StoredAdapter(cell.key, adapter(run / "adapters" / cell.key))
+    Store(run).write_plan([cell])
+    return found
+
+
+def test_methods_and_sources_of_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    one, two = in_run(run), in_run(run, method="ia2")
+    three = in_run(run, method="ia2", source="agn")
+    assert one.cell and (one.cell.method, one.cell.key) == ("sft", one.name)
+
+    def names(methods: list[str], sources: list[str]) -> set[str]:
+        return {each.name for each in find_adapters([], [run], "b", methods, sources)}
+
+    assert names([], []) == {one.name, two.name, three.name}
+    assert names(["ia2"], []) == {two.name, three.name} and names(["sft", "ia2"], ["sst2"]) == {one.name, two.name}
+    with pytest.raises(UserError, match=r"--method: .* 'iaa2'\. Did you mean 'ia2'"):
+        names(["iaa2"], [])
+
+
+def test_the_base_of_the_run_is_asked_for(tmp_path: Path) -> None:
+    found = in_run(tmp_path / "run")
+    files = BaseFiles(Base(model="hub/small", fingerprint="f" * 40, dtype="bfloat16"), tmp_path)
+    other = BaseFiles(Base(model="hub/large", fingerprint="a" * 40), tmp_path)
+    assert stored_dtype([found]) == "bfloat16" and stored_dtype([]) == "float32"
+    assert stored_revision("hub/small", [found]) == "f" * 40 and stored_revision("hub/large", [found]) is None
+    require_base([found], files)
+    with pytest.raises(UserError, match=r"1 of 1 .* 'hub/small' \(fingerprint f+\), and --base 'hub/large' .* a+\."):
+        require_base([found], other)
+    assert list(remarks([found], files)) == []
+    (note,) = remarks([found], other)
+    assert "in bfloat16, evaluated in float32" in note
+
+
+@pytest.mark.parametrize(
+    ("theirs", "base", "warned"),
+    [
+        ("Qwen/Qwen3-4B", "Qwen/Qwen3-0.6B", True),
+        ("Qwen/Qwen3-4B", "/models/Qwen3-4B", False),
+        ("Qwen/Qwen3-4B", "Qwen/Qwen3-4B", False),
+        ("/somewhere/else", "Qwen/Qwen3-4B", False),
+        (None, "Qwen/Qwen3-4B", False),
+    ],
+)
+def test_an_adapter_of_another_hub_model(theirs: str | None, base: str, warned: bool, tmp_path: Path) -> None:
+    directory = adapter(tmp_path / "one")
+    (directory / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": theirs}))
+    said = list(remarks([StoredAdapter("one", directory)], BaseFiles(Base(model=base), tmp_path)))
+    assert [theirs in line and base in line for line in said if theirs] == [True] * warned
+
+
+def test_a_base_without_a_tokenizer(tmp_path: Path) -> None:
+    files = BaseFiles(Base(model="checkpoint"), whole_model(tmp_path / "model"))
+    with pytest.raises(UserError, match="'checkpoint' holds no tokenizer"):
+        require_tokenizer(files)
+    require_tokenizer(BaseFiles(Base(model="embedded"), MODEL_DIRECTORY))
 
 
 def test_all_faults_are_listed(tmp_path: Path) -> None:

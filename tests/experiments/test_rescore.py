@@ -159,6 +159,7 @@ def test_a_mended_parser_changes_the_records_which_say_so(run: Path, monkeypatch
             line = next(line for line in said.splitlines() if line.startswith(label) and " acc " in line)
             assert line.split()[-2:] == [f"{old.metrics['acc']:.6g}", "1"]
     assert f"scoring version {SCORING_VERSION + 1}" in said and " changed" in said
+    assert "files of rows were rewritten\n" in said and f"ia2-eval leaderboard build {run}\n" in said
     assert files(run)["plan.json"] == rows_before["plan.json"]
 
 
@@ -210,6 +211,16 @@ def test_last_digits_are_no_change(run: Path) -> None:
     assert records(run) == before
 
 
+def test_rows_that_are_rewritten_and_change_no_metric(run: Path) -> None:
+    path = sorted(run.glob(f"samples/*/{SINGLE}.jsonl"))[0]
+    before = path.read_bytes()
+    edit(path, lambda row: row | {"confidence": row["confidence"] / 2})
+    status, said = rescored(run)
+    assert status == 0 and path.read_bytes() == before
+    assert "1 file of rows was rewritten, though no metric is another now\n6 records reproduce exactly" in said
+    assert "leaderboard build" not in said
+
+
 @pytest.mark.parametrize("failing", ["write_record", "write_rows"])
 def test_rescoring_again_mends_what_an_interruption_left(
     failing: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -257,7 +268,8 @@ def newer_scoring(directory: Path) -> str:
 def lose_samples(directory: Path) -> str:
     path = sorted(directory.glob(f"samples/*/{MULTI}.jsonl"))[0]
     path.unlink()
-    return rf"records/{path.parent.name}.json, {MULTI}: .*No such file or directory: .*{path.name}"
+    samples = path.relative_to(directory).as_posix()
+    return rf"records/{path.parent.name}.json, {MULTI}: {samples}: No such file or directory$"
 
 
 def lose_a_row(directory: Path) -> str:
@@ -275,7 +287,8 @@ def cut_a_row(directory: Path) -> str:
 def lose_dev_rows(directory: Path) -> str:
     path = sorted(directory.glob(f"samples/*/{SINGLE}.dev.jsonl"))[0]
     path.unlink()
-    return rf"records/{path.parent.name}.json, {SINGLE}: .*No such file or directory"
+    samples = path.relative_to(directory).as_posix()
+    return rf"records/{path.parent.name}.json, {SINGLE}: {samples}: No such file or directory$"
 
 
 def another_label(directory: Path) -> str:

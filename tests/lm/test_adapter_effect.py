@@ -11,7 +11,7 @@ from ia2_training.attach import attach, detach
 from peft import PeftModel
 
 from ia2_eval.errors import UserError
-from ia2_eval.lm.adapter_effect import PROBE_LENGTH, amounts_to_nothing, probe, require_effect
+from ia2_eval.lm.adapter_effect import PROBE_LENGTH, amounts_to_nothing, probe, require_effect, substantial
 from ia2_eval.lm.base_model import Base, load, locate
 
 ADAPTERS = [LoraAdapter(), Ia3Adapter(), Ia3Adapter(scale="inputs"), PromptAdapter(3), PrefixAdapter(3)]
@@ -100,6 +100,15 @@ def test_in_half_precision_no_effect_is_only_warned_of(
     assert len(said) == warned and all("below the rounding of half precision, or it is not applied" in s for s in said)
 
 
+@pytest.mark.parametrize("adapter", ADAPTERS[:3], ids=repr)
+def test_in_half_precision_an_adapter_that_is_not_applied_is_refused(adapter: Adapter) -> None:
+    for model in attached(adapter, "bfloat16"):
+        move(model)
+        model.base_model.disable_adapter_layers()
+        with pytest.raises(UserError, match="'default' is attached but changes nothing"):
+            require_effect(model, "default")
+
+
 def test_an_adapter_that_is_not_the_active_one_is_refused(lora: PeftModel) -> None:
     move(lora)
     lora.add_adapter("other", LoraAdapter().peft_config())
@@ -125,6 +134,15 @@ def test_weights_that_amount_to_nothing() -> None:
     assert amounts_to_nothing({"q_proj.ia3_l": one})
     assert not amounts_to_nothing({"q_proj.ia3_l": zero})
     assert not amounts_to_nothing({"prompt_embeddings": zero})  # a prompt of zeros is a prompt
+
+
+def test_weights_that_half_precision_does_not_hide() -> None:
+    far, near = torch.tensor([0.0, -2e-3]), torch.tensor([5e-4, 0.0])
+    assert substantial({"q_proj.lora_B.weight": near, "k_proj.lora_B.weight": far})
+    assert not substantial({"q_proj.lora_A.weight": far, "q_proj.lora_B.weight": near})
+    assert substantial({"q_proj.ia3_l": 1 + 10 * far})
+    assert not substantial({"q_proj.ia3_l": 1 + 10 * near})
+    assert not substantial({"prompt_embeddings": far})
 
 
 @pytest.mark.parametrize("vocabulary", [PROBE_LENGTH, 97, 151_936])

@@ -118,13 +118,20 @@ def test_an_adapter_that_is_not_applied(
         assert lm.lora_request is None
 
 
-def test_in_half_precision_an_adapter_without_effect_is_only_warned_of(
-    vllm: Any, stored: list[StoredAdapter], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_in_half_precision_only_an_adapter_that_hardly_moved_may_be_without_effect(
+    vllm: Any,
+    stored: list[StoredAdapter],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(vllm, "BROKEN", True)
-    adapters = VLLMAdapters(locate(Base(model="embedded", dtype="bfloat16")), stored, None)
-    with caplog.at_level(logging.WARNING), adapters.adapted(stored[0]):
-        assert "'one' changes no logit of a few fixed tokens" in caplog.text
+    (hardly,) = find_adapters([str(store(LoraAdapter(), tmp_path / "hardly", scale=1e-5))])
+    adapters = VLLMAdapters(locate(Base(model="embedded", dtype="bfloat16")), [hardly, *stored], None)
+    with caplog.at_level(logging.WARNING), adapters.adapted(hardly):
+        assert "'hardly' changes no logit of a few fixed tokens" in caplog.text
+    with pytest.raises(UserError, match="'one' is attached but changes nothing"), adapters.adapted(stored[0]):
+        pytest.fail("evaluated")
 
 
 def test_an_untrained_adapter(vllm: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
