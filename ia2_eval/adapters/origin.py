@@ -35,7 +35,13 @@ def require_base(adapters: Sequence[StoredAdapter], files: BaseFiles) -> None:
         UserError: an adapter was trained on another base than this one.
     """
     given = files.base
-    others = [adapter for adapter in adapters if adapter.cell and adapter.cell.base.fingerprint != given.fingerprint]
+    others = [
+        adapter
+        for adapter in adapters
+        if adapter.cell
+        and adapter.cell.base.fingerprint != given.fingerprint
+        and _comparable(adapter.cell.base.fingerprint, given.fingerprint)
+    ]
     if others:
         assert others[0].cell
         theirs = others[0].cell.base
@@ -44,6 +50,11 @@ def require_base(adapters: Sequence[StoredAdapter], files: BaseFiles) -> None:
             f"{str(others[0].directory)!r}: its run had {theirs.model!r} (fingerprint {theirs.fingerprint}), and "
             f"--base {given.model!r} has the fingerprint {given.fingerprint}. Give the base of the run"
         )
+
+
+def _comparable(one: str, other: str) -> bool:
+    """A local copy of a hub model has a hash of its files for a fingerprint, and no commit."""
+    return bool(COMMIT.fullmatch(one)) == bool(COMMIT.fullmatch(other))
 
 
 def require_tokenizer(files: BaseFiles) -> None:
@@ -64,6 +75,13 @@ def remarks(adapters: Sequence[StoredAdapter], files: BaseFiles) -> Iterator[str
     dtypes = sorted({adapter.cell.base.dtype for adapter in adapters if adapter.cell} - {files.base.dtype})
     if dtypes:
         yield f"note: trained with the base in {' and '.join(dtypes)}, evaluated in {files.base.dtype} (--dtype)"
+    unknown = {
+        adapter.cell.base.model
+        for adapter in adapters
+        if adapter.cell and not _comparable(adapter.cell.base.fingerprint, files.base.fingerprint)
+    }
+    for model in sorted(unknown):
+        yield f"warning: trained on {model!r}, which cannot be told from --base {files.base.model!r} by a fingerprint"
     here = f"{files.base.model} {files.directory.resolve()}".lower()
     for adapter in adapters:
         theirs = str(adapter.configuration.get("base_model_name_or_path") or "")

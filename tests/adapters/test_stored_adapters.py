@@ -94,6 +94,11 @@ def test_the_base_of_the_run_is_asked_for(tmp_path: Path) -> None:
     assert list(remarks([found], files)) == []
     (note,) = remarks([found], other)
     assert "in bfloat16, evaluated in float32" in note
+    copy = BaseFiles(Base(model="copies/small", fingerprint="c" * 64, dtype="bfloat16"), tmp_path)
+    require_base([found], copy)  # may be the same
+    assert [*remarks([found], copy)] == [
+        "warning: trained on 'hub/small', which cannot be told from --base 'copies/small' by a fingerprint"
+    ]
 
 
 @pytest.mark.parametrize(
