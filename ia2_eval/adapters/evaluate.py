@@ -52,7 +52,7 @@ def evaluate_adapters(
     if settings.device is not None:
         require_device(settings.device)
     if settings.model == "vllm":
-        from ia2_eval.lm.vllm_adapters import required_rank
+        from ia2_eval.adapters.vllm_adapters import required_rank
 
         required_rank(adapters)
     revision = stored_revision(settings.base, adapters)
@@ -200,10 +200,10 @@ class _Session:
 
 def _load(settings: EvaluationSettings, files: BaseFiles, adapters: Sequence[StoredAdapter]) -> Adapted:
     if settings.model == "vllm":
-        from ia2_eval.lm.vllm_adapters import VLLMAdapters
+        from ia2_eval.adapters.vllm_adapters import VLLMAdapters
 
         return VLLMAdapters(files, adapters, settings.batch_size).adapted
-    from ia2_eval.lm.hf_adapters import HFAdapters
+    from ia2_eval.adapters.hf_adapters import HFAdapters
 
     return HFAdapters(files, settings.device, settings.batch_size, settings.paper).adapted
 

@@ -18,6 +18,7 @@ from lm_eval.tasks import TaskManager
 from rich.console import Console
 
 from ia2_eval.adapters import evaluate as module
+from ia2_eval.adapters import hf_adapters
 from ia2_eval.adapters.evaluate import evaluate_adapters
 from ia2_eval.adapters.results import find_results
 from ia2_eval.adapters.settings import EvaluationSettings
@@ -25,7 +26,7 @@ from ia2_eval.adapters.stored import StoredAdapter, find_adapters
 from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.recipe import Recipe
-from ia2_eval.lm import hf_adapters, ia2_hf
+from ia2_eval.lm import ia2_hf
 from ia2_eval.lm.base_model import load
 from ia2_eval.shipped import TASKS_DIRECTORY
 from tests.adapters.small_adapters import store

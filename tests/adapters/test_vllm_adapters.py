@@ -17,10 +17,10 @@ from rich.console import Console
 from ia2_eval.adapters.evaluate import evaluate_adapters
 from ia2_eval.adapters.settings import EvaluationSettings
 from ia2_eval.adapters.stored import StoredAdapter, find_adapters
+from ia2_eval.adapters.vllm_adapters import VLLMAdapters, required_rank
 from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.errors import UserError
 from ia2_eval.lm.base_model import Base, locate
-from ia2_eval.lm.vllm_adapters import VLLMAdapters, required_rank
 from tests.adapters.small_adapters import store
 
 TASKS = ("ia2_embedded_mood", "ia2_embedded_arithmetic")
@@ -144,7 +144,7 @@ def test_an_untrained_adapter(vllm: Any, tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_without_the_extra(stored: list[StoredAdapter], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ia2_eval.lm.vllm_adapters.find_spec", lambda name: None)
+    monkeypatch.setattr("ia2_eval.adapters.vllm_adapters.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'ia2-eval\[vllm\]'"):
         VLLMAdapters(locate(Base(model="embedded")), stored, None)
 
