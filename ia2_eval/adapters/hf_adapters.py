@@ -32,6 +32,7 @@ class HFAdapters:
         use_threads_for(self._base.model)
         self._batch_size = batch_size or BATCH_SIZE
         self._paper = paper
+        self._tokens: dict[str, list[int]] = {}
         self._shares_prefix: bool | None = None  # a no is not kept: it may be due to an adapter that diverged
 
     @contextmanager
@@ -51,6 +52,7 @@ class HFAdapters:
                     batch_size=self._batch_size,
                     softmax_dtype=None if self._paper else "float32",
                     shares_prefix=self._shares_prefix,
+                    tokens=self._tokens,
                 )
                 yield lm
                 self._shares_prefix = lm.shares_prefix or None

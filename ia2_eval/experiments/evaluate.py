@@ -37,6 +37,7 @@ class Evaluator:
     settings: Settings = field(default_factory=Settings)
     _tasks: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     _shares_prefix: bool | None = None
+    _tokens: dict[str, list[int]] = field(default_factory=dict)
     """True once the base was found to share prefixes. A no is not kept: it may be due to an adapter that diverged."""
 
     def evaluate(self, cell: Cell, model: PreTrainedModel) -> tuple[Evaluation, ...]:
@@ -55,6 +56,7 @@ class Evaluator:
             # The published code computes probabilities in the model's own dtype.
             softmax_dtype="float32" if cell.protocol == "strict" else None,
             shares_prefix=self._shares_prefix,
+            tokens=self._tokens,
         )
         tasks = self._load_tasks(cell)
         output = evaluate(lm=lm, task_dict=tasks, limit=cell.limit, bootstrap_iters=0, log_samples=True)

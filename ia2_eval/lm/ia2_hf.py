@@ -36,6 +36,8 @@ Pair = tuple[tuple[str, str] | None, list[int], list[int]]
 
 WORTH_SHARING = 0.25
 """Share of all tokens that a common prefix must save."""
+LONGEST_KEPT, MOST_KEPT = 4000, 20_000
+"""Characters and number of texts whose tokens are kept: the next adapter is asked the same."""
 
 
 @register_model("ia2-hf")
@@ -57,6 +59,7 @@ class IA2HF(HFLM):  # type: ignore[misc]
         softmax_dtype: str | torch.dtype | None = "float32",
         truncation: bool = False,
         shares_prefix: bool | None = None,
+        tokens: dict[str, list[int]] | None = None,
         **settings: Any,
     ) -> None:
         """
@@ -65,6 +68,7 @@ class IA2HF(HFLM):  # type: ignore[misc]
             softmax_dtype: None for the model's own.
             truncation: False, for nothing is cut.
             shares_prefix: whether the base can, where it was tried before.
+            tokens: of prompts that a model with the same tokenizer was asked before, which is filled further.
             settings: of `HFLM`.
 
         Raises:
@@ -77,6 +81,7 @@ class IA2HF(HFLM):  # type: ignore[misc]
             raise UserError(f"ia2-hf runs causal language models, and this is a {self.backend} model: use --model hf.")
         self._beginning: SharedBeginning | None = None
         self._shares = shares_prefix
+        self._tokens = {} if tokens is None else tokens
         if self.peft:
             require_effect(self.model, "default")
 
@@ -95,6 +100,13 @@ class IA2HF(HFLM):  # type: ignore[misc]
         if beginning is not None and add_special_tokens is None and string.startswith(beginning.text):
             end = super().tok_encode(string[len(beginning.text) :], add_special_tokens=False)
             return [*beginning.token_ids, *end][-(left_truncate_len or 0) :]
+        plain = add_special_tokens is None and left_truncate_len is None and not settings
+        if plain and len(string) <= LONGEST_KEPT:
+            if len(self._tokens) >= MOST_KEPT:
+                self._tokens.clear()
+            if string not in self._tokens:
+                self._tokens[string] = super().tok_encode(string)
+            return list(self._tokens[string])
         ids: list[int] = super().tok_encode(string, add_special_tokens, left_truncate_len, **settings)
         return ids
 

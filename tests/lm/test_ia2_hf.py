@@ -218,3 +218,21 @@ def test_where_tokens_end_never_goes_back() -> None:
     assert isinstance(text, GeneratedText)
     assert list(text.token_ends) == sorted(text.token_ends)
     assert text.token_ends[-1] == len("3 日 😀 4")
+
+
+def test_prompts_are_tokenised_once_for_all_adapters(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    encode = HFLM.tok_encode
+    monkeypatch.setattr(
+        HFLM, "tok_encode", lambda lm, text, *rest, **more: asked.append(text) or encode(lm, text, *rest, **more)
+    )
+    pairs = [Instance("loglikelihood", {}, (prompt, LABELS[0]), 0) for prompt in PROMPTS]
+    tokens: dict[str, list[int]] = {}
+    first, second = (IA2HF(pretrained=base.model, tokenizer=base.tokenizer, tokens=tokens) for _ in range(2))
+    answers = first.loglikelihood(pairs)
+    assert sorted(asked) == sorted({text for pair in pairs for text in (pair.args[0], "".join(pair.args))})
+    asked.clear()
+    assert second.loglikelihood(pairs) == answers and not asked
+    monkeypatch.setattr("ia2_eval.lm.ia2_hf.MOST_KEPT", 3)
+    assert IA2HF(pretrained=base.model, tokenizer=base.tokenizer, tokens=tokens).loglikelihood(pairs) == answers
+    assert len(tokens) <= 3
