@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from ia2_eval.analyses.summaries import (
     summarise_similarities,
 )
 from ia2_eval.analyses.tables import overlap_table, similarity_table, write_csv
+from ia2_eval.commands import quieten
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.groups import Group, group_records
 from ia2_eval.leaderboard.read import read_run
@@ -160,8 +160,7 @@ def _bar(console: Console, total: int) -> Progress:
 
 def _quieten() -> None:
     """Leave the console to the analysis: libraries speak up only when something is wrong."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    quieten()
     warnings.filterwarnings(
         "ignore", "Position ids are not supported", module="peft"
     )  # without padding they change nothing

@@ -26,12 +26,6 @@ from tests.adapters.small_adapters import store
 TASKS = ("ia2_embedded_mood", "ia2_embedded_arithmetic")
 
 
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """lm-eval lists the installed packages with every result, in seconds."""
-    monkeypatch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")
-
-
 @pytest.fixture(scope="module")
 def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The stand-in, installed."""
