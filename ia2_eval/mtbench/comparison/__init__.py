@@ -1,0 +1,1 @@
+"""In-context learning against fine-tuning on the same examples."""

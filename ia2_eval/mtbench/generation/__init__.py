@@ -1,0 +1,1 @@
+"""Two-turn answers of a model to the questions of a bench."""

@@ -1,0 +1,1 @@
+"""Prompt sets: an instruction and demonstrations in URIAL's format."""

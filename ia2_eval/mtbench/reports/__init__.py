@@ -1,0 +1,1 @@
+"""Tables and figures from answers and judgments. Imports no torch."""

@@ -1,0 +1,1 @@
+"""Search for the demonstrations that help most."""
