@@ -13,6 +13,7 @@ from rich.console import Console
 from ia2_eval import __version__
 from ia2_eval.commands import BATCH_SIZE
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.cli import mtbench_app
 
 app = typer.Typer(
     name="ia2-eval",
@@ -30,6 +31,7 @@ app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(embedded_app, name="embedded")
 analyze_app = typer.Typer(help="What training did to the model, from the adapters of a run.", no_args_is_help=True)
 app.add_typer(analyze_app, name="analyze")
+app.add_typer(mtbench_app, name="mtbench")
 
 DataDir = Annotated[
     Path | None,

@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
-    RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -44,7 +43,10 @@ class Decoding:
     top_p: float | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
-    """Of the tokens of prompt and text, padding excluded."""
+    """Of the tokens in `penalty_scope`, padding excluded."""
+    penalty_scope: Literal["all", "generated"] = "all"
+    """Tokens of prompt and text, or of the text alone. With demonstrations in the prompt, `all` has nearly every
+    frequent token penalised before the first one is generated."""
     seed: int | None = None
     """Of sampled texts, each of which then depends on its own seed only; None: of the global random state, so that it
     depends on what is sampled beside it."""
@@ -59,19 +61,20 @@ class Decoding:
     def penalises(self) -> bool:
         return self.repetition_penalty not in (None, 1.0)
 
-    def choose(self, logits: Tensor, seen: Sequence[Sequence[int]] = (), draws: Sequence[float] = ()) -> Tensor:
+    def choose(self, logits: Tensor, seen: Tensor | None = None, draws: Sequence[float] = ()) -> Tensor:
         """A token for each row, [B].
 
         Args:
             logits: [B, V] float32.
-            seen: the tokens of each row so far; none are needed without a penalty.
+            seen: [B, V] bool, the tokens of each row that are penalised; needed with a penalty only.
             draws: a number from 0 to 1 for each row, which decides what is sampled; none to draw from the global
                 random state.
         """
         if self.penalises:
-            penalty = RepetitionPenaltyLogitsProcessor(self.repetition_penalty)
-            rows = (torch.tensor([ids], device=logits.device) for ids in seen)
-            logits = torch.cat([penalty(ids, row[None]) for ids, row in zip(rows, logits, strict=True)])
+            assert seen is not None and self.repetition_penalty is not None
+            # As in transformers' `RepetitionPenaltyLogitsProcessor`, which reads the whole prompt at every token.
+            penalised = torch.where(logits < 0, logits * self.repetition_penalty, logits / self.repetition_penalty)
+            logits = torch.where(seen, penalised, logits)
         if not self.do_sample:
             return logits.argmax(-1)
         warpers = LogitsProcessorList()
@@ -128,10 +131,15 @@ def generate(
     generated = [Generated() for _ in rows]
     going = list(range(len(rows)))
     logits = reading.first()[:, 0]
+    seen = None
+    if decoding.penalises:
+        prompts = [[*prefix_ids, *row] if decoding.penalty_scope == "all" else [] for row in rows]
+        seen = tokens_seen(prompts, logits)
     for _ in range(most):
         logits = logits.float()
-        seen = [[*prefix_ids, *rows[row], *generated[row].token_ids] for row in going if decoding.penalises]
         tokens = decoding.choose(logits, seen, [random[row].random() for row in going if seeds])
+        if seen is not None:
+            seen.scatter_(1, tokens[:, None], True)
         likelihoods = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
         for row, token, likelihood in zip(going, tokens.tolist(), likelihoods.tolist(), strict=True):
             generated[row].token_ids.append(token)
@@ -143,18 +151,30 @@ def generate(
             kept = torch.tensor(left)  # on the CPU, from where it indexes the tensors of every device
             reading.keep(kept)
             tokens, going = tokens[kept], [going[place] for place in left]
+            seen = None if seen is None else seen[kept]
         logits = reading.next(tokens)
     return generated
 
 
-def text_seeds(prompts: Sequence[str], seed: int | None) -> list[int]:
-    """A seed for each prompt, another one each time that it occurs; none without a seed."""
-    if seed is None:
+def tokens_seen(rows: Sequence[Sequence[int]], logits: Tensor) -> Tensor:
+    """Which tokens of the vocabulary occur in each row, [B, V] bool, beside the logits [B, V]."""
+    seen = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
+    for mask, row in zip(seen, rows, strict=True):
+        mask[torch.tensor(row, dtype=torch.long, device=logits.device)] = True
+    return seen
+
+
+def text_seeds(asked: Sequence[tuple[str, int | None]]) -> list[int]:
+    """A seed for each text from its prompt and the seed that was asked for, another one each time that both occur.
+
+    None at all unless every text has a seed.
+    """
+    if any(seed is None for _, seed in asked):
         return []
-    times = Counter[str]()
+    times = Counter[tuple[str, int | None]]()
     seeds = []
-    for prompt in prompts:
-        digest = hashlib.sha256(f"{seed} {times[prompt]} {prompt}".encode()).digest()
+    for prompt, seed in asked:
+        digest = hashlib.sha256(f"{seed} {times[prompt, seed]} {prompt}".encode()).digest()
         seeds.append(int.from_bytes(digest[:8], "big"))
-        times[prompt] += 1
+        times[prompt, seed] += 1
     return seeds

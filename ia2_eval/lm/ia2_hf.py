@@ -36,6 +36,8 @@ Pair = tuple[tuple[str, str] | None, list[int], list[int]]
 
 WORTH_SHARING = 0.25
 """Share of all tokens that a common prefix must save."""
+WORTH_KEEPING = 0.9
+"""Share of a common prefix that one that was read before must make up, to be taken in its place."""
 LONGEST_KEPT, MOST_KEPT = 4000, 20_000
 """Characters and number of texts whose tokens are kept: the next adapter is asked the same."""
 
@@ -60,6 +62,7 @@ class IA2HF(HFLM):  # type: ignore[misc]
         truncation: bool = False,
         shares_prefix: bool | None = None,
         tokens: dict[str, list[int]] | None = None,
+        keep_prefix: bool = False,
         **settings: Any,
     ) -> None:
         """
@@ -69,6 +72,8 @@ class IA2HF(HFLM):  # type: ignore[misc]
             truncation: False, for nothing is cut.
             shares_prefix: whether the base can, where it was tried before.
             tokens: of prompts that a model with the same tokenizer was asked before, which is filled further.
+            keep_prefix: keep what was read of the last shared prefix, and its memory, for requests to come that begin
+                with it too; the model must not change between them.
             settings: of `HFLM`.
 
         Raises:
@@ -82,6 +87,8 @@ class IA2HF(HFLM):  # type: ignore[misc]
         self._beginning: SharedBeginning | None = None
         self._shares = shares_prefix
         self._tokens = {} if tokens is None else tokens
+        self._keeps_prefix = keep_prefix
+        self._kept: tuple[tuple[int, ...], SharedPrefix] | None = None
         if self.peft:
             require_effect(self.model, "default")
 
@@ -188,7 +195,8 @@ class IA2HF(HFLM):  # type: ignore[misc]
         if answer_format and protocol:
             cached = self.cache_hook.dbdict is not None
             end = everyones_end(answer_format) if cached else scored_end(answer_format, protocol)
-        return request.task_name, repr(request.args[1]), end
+        settings = {name: value for name, value in request.args[1].items() if name != "seed"}  # each text has its own
+        return request.task_name, repr(settings), end
 
     def _generate(self, requests: list[Instance], end: ScoredEnd | None, bar: tqdm) -> list[str]:
         """Texts for requests with the same settings, which end where `end` says if not before."""
@@ -208,13 +216,13 @@ class IA2HF(HFLM):  # type: ignore[misc]
         prefix_ids = self._common_prefix(rows, min(map(len, rows)))
         prefix = self._read_prefix(prefix_ids)
         text_end = TextEnd(self.tok_decode, self._stop_ids(), until, end)
-        seeds = text_seeds([request.args[0] for request in requests], decoding.seed)
+        seeds = text_seeds([(request.args[0], request.args[1].get("seed")) for request in requests])
         answers: dict[int, str] = {}
 
         def answer(batch: Sequence[int]) -> None:
             ends = [rows[place][len(prefix_ids) :] for place in batch]
             with self._autocast():
-                some = [seeds[place] for place in batch if seeds]
+                some = [seeds[place] for place in batch] if seeds else []
                 generated = generate(self.model, ends, text_end.reached, most, decoding, prefix, prefix_ids, some)
             for place, row in zip(batch, generated, strict=True):
                 answers[place] = self._text(row, text_end)
@@ -228,7 +236,8 @@ class IA2HF(HFLM):  # type: ignore[misc]
     def _text(self, row: Generated, end: TextEnd) -> str:
         ids, thinking = row.token_ids, self.think_end_token
         if thinking is None:
-            return GeneratedText(end.cut(self.tok_decode(ids)), end.token_ends(ids), tuple(row.log_likelihoods))
+            text = end.cut(self.tok_decode(ids))
+            return GeneratedText(text, end.token_ends(ids), tuple(row.log_likelihoods), end.reached(ids))
         if isinstance(thinking, str):
             return end.cut(self.tok_decode(ids), thinking)
         if thinking in ids:
@@ -246,9 +255,10 @@ class IA2HF(HFLM):  # type: ignore[misc]
             return ()
         first, last = min(rows), max(rows)
         common = first[: min(common_length(first, last), most - 1)]
-        if len(common) * (len(rows) - 1) < WORTH_SHARING * sum(map(len, rows)):
+        if len(common) * (len(rows) - 1) < WORTH_SHARING * sum(map(len, rows)) or not self._can_share():
             return ()
-        return common if self._can_share() else ()
+        kept = self._kept[0] if self._kept else ()
+        return kept if WORTH_KEEPING * len(common) <= len(kept) and common[: len(kept)] == kept else common
 
     def _can_share(self) -> bool:
         if virtual_token_count(self.model):
@@ -257,9 +267,17 @@ class IA2HF(HFLM):  # type: ignore[misc]
             self._shares = can_share_prefix(self.model)
         return self._shares
 
-    def _read_prefix(self, prefix_ids: Sequence[int]) -> SharedPrefix | None:
+    def _read_prefix(self, prefix_ids: tuple[int, ...]) -> SharedPrefix | None:
+        if not prefix_ids:
+            return None
+        if self._kept and self._kept[0] == prefix_ids:
+            return self._kept[1]
+        self._kept = None  # its memory first
         with self._autocast():
-            return SharedPrefix.read(self.model, prefix_ids) if prefix_ids else None
+            prefix = SharedPrefix.read(self.model, prefix_ids)
+        if self._keeps_prefix:
+            self._kept = prefix_ids, prefix
+        return prefix
 
     def _batch_size(self) -> int:
         """The greatest that is tried, if it is to be found."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -43,6 +44,19 @@ def load_questions(path: Path) -> tuple[Question, ...]:
             raise UserError(f"{path}: the question {question.question_id} is there twice")
         seen.add(question.question_id)
     return questions
+
+
+def spread(questions: Sequence[Question], limit: int | None) -> tuple[Question, ...]:
+    """The first `limit` questions if one of each category is taken in turn, by their place in the file; None: all.
+
+    MT-Bench is ordered by category: its first ten questions are all of writing.
+    """
+    by_category: dict[str, list[Question]] = {}
+    for question in questions:
+        by_category.setdefault(question.category, []).append(question)
+    rounds = zip_longest(*by_category.values())
+    taken = [question for each in rounds for question in each if question is not None][:limit]
+    return tuple(question for question in questions if question in taken)
 
 
 def read_lines(

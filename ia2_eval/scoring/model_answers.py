@@ -45,10 +45,17 @@ class GeneratedText(str):
     """Length of the text up to and including each token; the last one may reach beyond the text, which was cut."""
     token_log_likelihoods: tuple[float, ...]
     """Log-probability, in nats, of each token under the model's own distribution, whatever the sampling settings."""
+    complete: bool | None = None
+    """Whether it came to an end, not to the greatest number of tokens; None where that is not known."""
 
     def __new__(
-        cls, text: str, token_ends: tuple[int, ...] = (), token_log_likelihoods: tuple[float, ...] = ()
+        cls,
+        text: str,
+        token_ends: tuple[int, ...] = (),
+        token_log_likelihoods: tuple[float, ...] = (),
+        complete: bool | None = None,
     ) -> GeneratedText:
         generated = super().__new__(cls, text)
         generated.token_ends, generated.token_log_likelihoods = token_ends, token_log_likelihoods
+        generated.complete = complete
         return generated

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import LogitsProcessorList, PreTrainedModel, RepetitionPenaltyLogitsProcessor
 
-from ia2_eval.lm.generation import Decoding, Generated, generate, text_seeds
+from ia2_eval.lm.generation import Decoding, Generated, generate, text_seeds, tokens_seen
 from ia2_eval.lm.reading import Reading
 from ia2_eval.lm.shared_prefix import SharedPrefix
 from tests.lm.tiny_models import language_model, token_ids
@@ -58,6 +58,21 @@ def test_a_penalty_sees_prompt_and_text(model: PreTrainedModel, prefix_ids: list
     assert found != tokens_of(generate(model, ROWS, never, MOST, GREEDY, prefix, prefix_ids))
 
 
+@pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])
+def test_a_penalty_can_leave_the_prompt_out(model: PreTrainedModel, prefix_ids: list[int]) -> None:
+    """The obvious way: transformers' processor, which is told how much of the row is prompt."""
+    prefix = SharedPrefix.read(model, prefix_ids) if prefix_ids else None
+    decoding = Decoding(repetition_penalty=1.3, penalty_scope="generated")
+    found = tokens_of(generate(model, ROWS, never, MOST, decoding, prefix, prefix_ids))
+    expected = []
+    for row in ROWS:
+        whole = prefix_ids + row
+        penalty = RepetitionPenaltyLogitsProcessor(1.3, prompt_ignore_length=len(whole))
+        expected.append(by_transformers(model, whole, logits_processor=LogitsProcessorList([penalty])))
+    assert found == expected
+    assert found != tokens_of(generate(model, ROWS, never, MOST, Decoding(repetition_penalty=1.3), prefix, prefix_ids))
+
+
 SAMPLING = [
     {},
     {"temperature": 0.4},
@@ -105,17 +120,17 @@ def test_settings_that_change_nothing(model: PreTrainedModel, settings: dict[str
 def test_there_is_no_hidden_top_k(model: PreTrainedModel) -> None:
     logits = torch.zeros(4000, 64)  # any token is as likely
     torch.manual_seed(0)
-    assert len(set(Decoding(do_sample=True).choose(logits, []).tolist())) == 64
+    assert len(set(Decoding(do_sample=True).choose(logits).tolist())) == 64
 
 
 def test_greedy_takes_the_most_probable_token_whatever_else_is_set() -> None:
     logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, 1.0, 0.0]])
-    assert Decoding(temperature=0.0, top_k=2, top_p=0.5).choose(logits, []).tolist() == [1, 0]
+    assert Decoding(temperature=0.0, top_k=2, top_p=0.5).choose(logits).tolist() == [1, 0]
 
 
 def test_a_penalty_by_hand() -> None:
     logits = torch.tensor([[2.0, 1.5, -1.0], [2.0, 1.5, -1.0]])
-    assert Decoding(repetition_penalty=2.0).choose(logits, [[0], [1, 2]]).tolist() == [1, 0]
+    assert Decoding(repetition_penalty=2.0).choose(logits, tokens_seen([[0], [1, 2]], logits)).tolist() == [1, 0]
     assert logits.tolist() == [[2.0, 1.5, -1.0]] * 2  # likelihoods are taken from what the model said
 
 
@@ -230,8 +245,10 @@ def test_a_seeded_text_does_not_depend_on_what_is_sampled_beside_it(
 
 
 def test_seeds_of_texts() -> None:
-    assert text_seeds(["a", "b"], None) == []
-    seeds = text_seeds(["a", "b", "a", "a"], 0)
+    assert text_seeds([("a", 0), ("b", None)]) == []
+    seeds = text_seeds([("a", 0), ("b", 0), ("a", 0), ("a", 0)])
     assert len(set(seeds)) == 4
-    assert text_seeds(["b", "a", "a"], 0) == [seeds[1], seeds[0], seeds[2]]  # by prompt and how often it came
-    assert set(text_seeds(["a", "b", "a", "a"], 1)).isdisjoint(seeds)
+    found = text_seeds([("b", 0), ("a", 0), ("a", 0)])
+    assert found == [seeds[1], seeds[0], seeds[2]]  # by prompt and how often it came
+    assert set(text_seeds([("a", 1), ("b", 1), ("a", 1), ("a", 1)])).isdisjoint(seeds)
+    assert text_seeds([("a", 1), ("a", 0)])[1] == seeds[0]  # each text has a seed of its own

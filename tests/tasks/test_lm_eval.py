@@ -153,15 +153,18 @@ def lm_eval_command(*arguments: str, data_dir: Path) -> str:
 
 
 def test_lm_eval_validate(invented_rows: Path) -> None:
-    said = lm_eval_command("validate", "--tasks", "ia2,ia2-all,ia2-ood,ia2-embedded", data_dir=invented_rows)
+    said = lm_eval_command(
+        "validate", "--tasks", "ia2,ia2-all,ia2-ood,ia2-embedded,ia2_mtbench_trial", data_dir=invented_rows
+    )
     assert "All tasks found and valid" in said
 
 
 def test_lm_eval_run_of_all_tasks(invented_rows: Path) -> None:
     table = lm_eval_command(
-        *("run", "--model", "dummy", "--tasks", "ia2_*", "--limit", "2", "--num_fewshot", "4"),
-        *("--metadata", '{"ia2_seed": 1, "ia2_n": 4}'),
+        *("run", "--model", "dummy", "--tasks", "ia2-all,ia2-ood,ia2-embedded,ia2_mtbench_trial", "--limit", "2"),
+        *("--num_fewshot", "4", "--metadata", '{"ia2_seed": 1, "ia2_n": 4}'),
         data_dir=invented_rows,
     )
     assert re.search(r"\|ia2_sst2 *\| *1\|none *\| *4\|acc", table)
     assert re.search(r"\|ia2_poems *\| *1\|none *\| *0\|acc", table)
+    assert re.search(r"\|ia2_mtbench_trial *\| *1\|none *\| *0\|empty", table)

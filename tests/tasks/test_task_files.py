@@ -21,6 +21,7 @@ PAIRS = [(source, other) for source in TWELVE for other in BENCHMARKS[source].ou
 
 ALL = {f"ia2_{name}" for name in TWELVE}
 OOD = {f"ia2_{source}_to_{other}" for source, other in PAIRS}
+MTBENCH = {"ia2_mtbench", "ia2_mtbench_trial"}
 
 
 def config(task: str) -> dict[str, Any]:
@@ -34,14 +35,15 @@ def manager() -> TaskManager:
 
 def test_the_index_holds_exactly_the_expected_names(manager: TaskManager) -> None:
     assert len(ALL) == 12 and len(OOD) == 7
-    assert set(manager.all_subtasks) == ALL | OOD | {f"ia2_{name}" for name in EMBEDDED}
+    assert set(manager.all_subtasks) == ALL | OOD | MTBENCH | {f"ia2_{name}" for name in EMBEDDED}
     assert manager.all_groups == ["ia2"]
-    assert set(manager.all_tags) == {"ia2-all", "ia2-ood", "ia2-embedded"}
+    assert set(manager.all_tags) == {"ia2-all", "ia2-ood", "ia2-embedded", "ia2-mtbench"}
 
 
 def test_names_and_patterns_select_tasks(manager: TaskManager) -> None:
     tags = {tag: set(manager.task_index[tag].tags) for tag in manager.all_tags}
-    assert tags == {"ia2-all": ALL, "ia2-ood": OOD, "ia2-embedded": {f"ia2_{name}" for name in EMBEDDED}}
+    embedded = {f"ia2_{name}" for name in EMBEDDED}
+    assert tags == {"ia2-all": ALL, "ia2-ood": OOD, "ia2-embedded": embedded, "ia2-mtbench": MTBENCH}
     assert set(manager.match_tasks(["ia2_*"])) == set(manager.all_subtasks)  # a group among them would double tasks
     assert manager.match_tasks(["ia2"]) == ["ia2"]
 

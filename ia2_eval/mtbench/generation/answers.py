@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ia2_eval.mtbench.questions import read_lines
+from ia2_eval.atomic import write_atomically
+from ia2_eval.mtbench.questions import Question, read_lines
+
+if TYPE_CHECKING:
+    from ia2_eval.mtbench.generation.texts import Place, Text
 
 
 class Choice(BaseModel):
@@ -44,3 +52,50 @@ def read_answers(path: Path) -> tuple[ModelAnswer, ...]:
     """
     latest = {answer.question_id: answer for answer in read_lines(path, ModelAnswer, "FastChat's model_answer")}
     return tuple(latest.values())
+
+
+def complete_answers(
+    texts: Mapping[Place, Text], questions: Sequence[Question], samples: int, model_id: str
+) -> tuple[ModelAnswer, ...]:
+    """Answers to the questions of which every turn of every sample is there, by question."""
+    return tuple(_complete(texts, sorted(questions, key=lambda each: each.question_id), samples, model_id))
+
+
+def _complete(
+    texts: Mapping[Place, Text], questions: Sequence[Question], samples: int, model_id: str
+) -> Iterator[ModelAnswer]:
+    by_question = {(place.question_id, place.sample, place.turn): text for place, text in texts.items()}
+    for question in questions:
+        turns = range(1, len(question.turns) + 1)
+        asked = [[(question.question_id, sample, turn) for turn in turns] for sample in range(samples)]
+        if not all(place in by_question for sample in asked for place in sample):
+            continue
+        rows = [[by_question[place] for place in sample] for sample in asked]
+        choices = tuple(
+            Choice(
+                index=index,
+                turns=tuple(text.answer for text in row),
+                tokens=tuple(text.tokens for text in row),
+                truncated=tuple(text.truncated for text in row),
+            )
+            for index, row in enumerate(rows)
+        )
+        said = json.dumps([model_id, question.question_id, [choice.turns for choice in choices]])
+        yield ModelAnswer(
+            question_id=question.question_id,
+            answer_id=hashlib.sha256(said.encode()).hexdigest()[:22],  # as long as FastChat's
+            model_id=model_id,
+            choices=choices,
+            tstamp=max(text.tstamp for row in rows for text in row),
+        )
+
+
+def write_answers(path: Path, answers: Sequence[ModelAnswer], append: bool = False) -> None:
+    """Write a file of answers, or add to it."""
+    lines = b"".join((json.dumps(answer.model_dump(mode="json")) + "\n").encode("ascii") for answer in answers)
+    if not append:
+        write_atomically(path, lines)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(lines)

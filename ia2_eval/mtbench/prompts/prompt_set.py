@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from ia2_eval.frozen import Frozen
 
 
@@ -18,7 +20,11 @@ class Turn(Frozen):
 class Demonstration(Frozen):
     """A conversation of one turn or more."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Turn, ...] = Field(min_length=1)
+    after: str = ""
+    """What stands between it and the next one as plain text, outside all blocks; mostly nothing."""
+    source: str = ""
+    """Which part of its pool it is from, where the pool says so. Not shown to the model."""
 
 
 class Headings(Frozen):
@@ -30,13 +36,16 @@ class Headings(Frozen):
     """Empty: nothing stands around it."""
 
 
+URIAL_HEADINGS = Headings()
+
+
 class PromptSet(Frozen):
     """What stands before a conversation, and how the conversation itself is written."""
 
     name: str
     text: str
-    """All of it, byte for byte as in its file; it ends with a newline, or is empty."""
-    headings: Headings = Headings()
+    """All of it, byte for byte as in its file; what is rendered here ends with a newline, or is empty."""
+    headings: Headings = URIAL_HEADINGS
     instruction: str = ""
     demonstrations: tuple[Demonstration, ...] = ()
 

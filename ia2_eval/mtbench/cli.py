@@ -1,0 +1,145 @@
+"""`ia2-eval mtbench ...`: one thin function per command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ia2_eval.errors import UserError
+
+mtbench_app = typer.Typer(
+    help="In-context alignment on MT-Bench: prompts, two-turn answers, decoding sweeps, judge, demonstration search.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Bench = Annotated[
+    str, typer.Option(help="`mt_bench`, `trial` (shipped, for trials without a download), or a directory like it.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Local data: mt_bench/, urial_prompts/ and pools. Default: IA2_DATA_DIR, else downloads."),
+]
+Device = Annotated[
+    str | None, typer.Option(help="cuda, mps, cpu, or auto: all GPUs together. Default: the best one present.")
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Requests at a time. Default: 32; vLLM: all.")]
+
+
+@mtbench_app.command()
+def generate(
+    out: Annotated[Path, typer.Option(help="Directory for model_answer/ and what belongs to it.")],
+    base: Annotated[str, typer.Option(help="Hub name, local directory, `embedded`, or an endpoint's model name.")],
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help="Prompt set: `default`, `instruction`, `none`, a name of URIAL's such as `urial`, or a file. "
+            "Default: `default`."
+        ),
+    ] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Ask through the model's chat template instead.")] = False,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Decoding as published: greedy, fastchat, urial, urial_moe, urial_t1 or gpt4_base."),
+    ] = None,
+    temperature: Annotated[
+        str | None, typer.Option(help="0: the most probable token; `per_category`: FastChat's. Default: 0.")
+    ] = None,
+    top_p: Annotated[float | None, typer.Option()] = None,
+    top_k: Annotated[int | None, typer.Option()] = None,
+    min_p: Annotated[float | None, typer.Option()] = None,
+    repetition_penalty: Annotated[float | None, typer.Option()] = None,
+    penalty_scope: Annotated[
+        str | None, typer.Option(help="`all`: of the prompt's tokens too, as published; or `generated`.")
+    ] = None,
+    frequency_penalty: Annotated[float | None, typer.Option(help="Of vLLM and OpenAI's interface.")] = None,
+    presence_penalty: Annotated[float | None, typer.Option(help="Of vLLM and OpenAI's interface.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Of an answer at most. Default: 1024.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Answers to each question. Default: 1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of sampled answers. Default: 0.")] = None,
+    bench: Bench = "mt_bench",
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions, taken from the categories in turn.")] = None,
+    model_id: Annotated[str | None, typer.Option(help="Name of the answers. Default: base, prompts, decoding.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="A PEFT adapter to put on the base.")] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="ia2-hf, hf, vllm, local-completions, openai-completions, local-chat-completions or "
+            "openai-chat-completions."
+        ),
+    ] = "ia2-hf",
+    model_args: Annotated[
+        str | None, typer.Option(help="More arguments of the lm-eval model, such as base_url=...,num_concurrent=8.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Of the hub repository.")] = None,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    clean_up: Annotated[
+        str, typer.Option(help="`fence`: the answer up to the format's closing fence; `paper`: as published.")
+    ] = "fence",
+    data_dir: DataDir = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
+) -> None:
+    """Answer both turns of every question. Run it again to do what is missing."""
+    from ia2_eval.mtbench.generation.commands import (
+        GenerateSettings,
+        decoding_of,
+        generate_command,
+        model_args_of,
+        model_settings_of,
+        temperature_of,
+    )
+
+    if chat and prompts is not None:
+        raise UserError(f"--prompts {prompts} without effect: --chat uses the model's own template")
+    decoding = decoding_of(
+        preset,
+        {
+            "temperature": temperature_of(temperature),
+            "top_p": top_p,
+            "top_k": top_k,
+            "min_p": min_p,
+            "repetition_penalty": repetition_penalty,
+            "penalty_scope": penalty_scope,
+            "frequency_penalty": frequency_penalty,
+            "presence_penalty": presence_penalty,
+            "max_new_tokens": max_new_tokens,
+            "samples": samples,
+            "seed": seed,
+        },
+    )
+    settings = GenerateSettings(
+        model=model_settings_of(backend, base, revision, dtype, chat, model_args_of(model_args)),
+        out=out,
+        prompt_set=None if chat else prompts or "default",
+        decoding=decoding,
+        bench=bench,
+        limit=limit,
+        model_id=model_id,
+        adapter=adapter,
+        clean_up=clean_up,
+        data_dir=data_dir,
+        device=device,
+        batch_size=batch_size,
+    )
+    raise typer.Exit(generate_command(settings, Console(stderr=True)))
+
+
+@mtbench_app.command()
+def sweep(
+    recipe: Annotated[Path, typer.Argument(help="YAML file, or the name of a shipped recipe.")],
+    out: Annotated[Path, typer.Option(help="Directory for answers, judgments and the report.")],
+    base: Annotated[str | None, typer.Option(help="Another base model than the recipe's.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions, taken from the categories in turn.")] = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+) -> None:
+    """Answers under every decoding setting of a recipe, on one loaded model. Run it again to do what is missing."""
+    from ia2_eval.mtbench.sweeps.run import sweep_command
+
+    raise typer.Exit(sweep_command(recipe, out, base, limit, data_dir, device, batch_size, dry_run, Console()))

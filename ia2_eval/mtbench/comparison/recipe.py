@@ -1,0 +1,162 @@
+"""The recipe of a comparison: which examples, how many, and what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
+
+from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.experiments.adapter_specs import AdapterSpec, Full, Lora
+from ia2_eval.experiments.recipe import LearningRate, NoRepeats, NotEmpty, Seed
+from ia2_eval.experiments.recipe_faults import describe_fault
+from ia2_eval.frozen import Frozen
+from ia2_eval.mtbench.bench import MT_BENCH
+from ia2_eval.mtbench.generation.answer_settings import ModelSettings
+from ia2_eval.mtbench.generation.backends import BACKENDS
+from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
+from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
+
+UNTRAINED: Mapping[str, str] = {
+    "no_icl": "the base model with the headings alone",
+    "instruction": "with the instruction, without demonstrations",
+    "icl": "with the instruction and the N examples as demonstrations",
+}
+"""Methods that train nothing."""
+TRAINED = ("sft", "ia2", "ia2_sft", "sft_ia2", "ia2+sft", "soft_sft")
+"""Methods of `ia2_training`; `sft` is instruction fine-tuning on the N examples."""
+METHODS = (*UNTRAINED, *TRAINED)
+WITHOUT_EXAMPLES = ("no_icl", "instruction")
+
+
+def _known(method: str) -> str:
+    if method not in METHODS:
+        raise ValueError(f"there is no such method.{did_you_mean(method, METHODS)}")
+    return method
+
+
+class Training(Frozen):
+    """How adapters are trained. arXiv 2405.19874 does not say how it fine-tuned; these defaults are our own."""
+
+    learning_rate: LearningRate = Field(default=2e-4, description="constant, Adam; usual for LoRA on instructions")
+    epochs: int = Field(default=15, ge=1, description="as many as LIMA's; without `dev` all are trained")
+    batch_size: int = Field(default=4, ge=1, description="examples per optimiser step")
+    micro_batch_size: int | None = Field(default=None, ge=1, description="examples per forward pass")
+    gradient_checkpointing: bool = False
+    adapter: AdapterSpec = Lora()
+    dev: int = Field(
+        default=0,
+        ge=0,
+        description="further examples that decide which weights are kept; labels that in-context learning does not get",
+    )
+    target_tokens: int = Field(default=512, ge=2, description="tokens of the teacher's response at most")
+
+    @field_validator("adapter")
+    @classmethod
+    def _is_adapter(cls, adapter: AdapterSpec) -> AdapterSpec:
+        if isinstance(adapter, Full):
+            raise ValueError("full fine-tuning leaves no adapter; a comparison trains adapters on one loaded model")
+        return adapter
+
+
+class ComparisonRecipe(Frozen):
+    """The same N examples as demonstrations and as training data, for every N and seed."""
+
+    name: str
+    model: ModelSettings = Field(description="a base model; its name alone is enough")
+    data: str = Field(description="JSON lines as LIMA's or Alpaca's, or `embedded:arithmetic`")
+    n: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NotEmpty, NoRepeats] = Field(description="numbers N")
+    seeds: Annotated[tuple[Seed, ...], NotEmpty, NoRepeats] = Field(description="draws of the examples")
+    methods: Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], NotEmpty, NoRepeats] = (
+        *UNTRAINED,
+        *("sft", "ia2", "ia2_sft"),
+    )
+    training: Training = Training()
+    instruction: str | None = Field(default=None, description="of `instruction` and `icl`; the shipped one if left out")
+    bench: str = MT_BENCH
+    limit: int | None = Field(default=None, ge=1, description="the first questions only")
+    decoding: DecodingSettings = Field(default=PRESETS["greedy"], description="settings, or the name of a preset")
+    held_out: int = Field(
+        default=50, ge=0, description="examples kept back, whose answers' likelihood is measured; 0: none"
+    )
+    judge: JudgeSettings | None = Field(default=None, description="its model alone is enough")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        long = dict(content)
+        if isinstance(long.get("model"), str):
+            long["model"] = {"base": long["model"]}
+        if isinstance(long.get("judge"), str):
+            long["judge"] = {"model": long["judge"]}
+        if isinstance(long.get("n"), int):
+            long["n"] = [long["n"]]
+        return long
+
+    @field_validator("decoding", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in PRESETS:
+            raise ValueError(f"there is no such preset.{did_you_mean(value, PRESETS)}")
+        return PRESETS[value]
+
+    @field_validator("model")
+    @classmethod
+    def _takes_prompts(cls, model: ModelSettings) -> ModelSettings:
+        if model.backend not in BACKENDS:
+            raise ValueError(f"there is no backend {model.backend!r}.{did_you_mean(model.backend, BACKENDS)}")
+        if model.chat or BACKENDS[model.backend].chat:
+            raise ValueError("demonstrations are shown to a base model: leave chat out")
+        return model
+
+    @field_validator("methods")
+    @classmethod
+    def _can_train(cls, methods: tuple[str, ...], read: Any) -> tuple[str, ...]:
+        model: ModelSettings | None = read.data.get("model")
+        trained = [method for method in methods if method in TRAINED]
+        if model is not None and trained and model.backend != "ia2-hf":
+            raise ValueError(f"{', '.join(trained)}: adapters are trained on ia2-hf only, and this is {model.backend}")
+        return methods
+
+    @property
+    def most(self) -> int:
+        return max(self.n)
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "": ComparisonRecipe,
+    "model": ModelSettings,
+    "training": Training,
+    "decoding": DecodingSettings,
+    "judge": JudgeSettings,
+}
+"""What the keys of a recipe hold."""
+
+
+def load_comparison(path: Path) -> ComparisonRecipe:
+    """Read a recipe.
+
+    Raises:
+        UserError: the file is missing or no YAML, or the recipe has faults; all of them are listed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no recipe {str(path)!r}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a recipe is a mapping of keys to values, found {type(content).__name__}")
+    try:
+        return ComparisonRecipe.model_validate(content)
+    except ValidationError as error:
+        faults = [f"  {describe_fault(fault, MODELS)}" for fault in error.errors()]
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise UserError("\n".join([f"{path} has {count}:", *faults])) from None

@@ -1,0 +1,134 @@
+"""Pools of examples that demonstrations are drawn from: LIMA, Alpaca, OpenHermes and own rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ia2_eval.errors import UserError
+from ia2_eval.mtbench.prompts.builders import first_line, heading_within
+from ia2_eval.mtbench.prompts.prompt_set import URIAL_HEADINGS, Demonstration, Headings, Turn
+from ia2_eval.mtbench.questions import Question
+
+FAULTS_SHOWN = 10
+SHAPES = (
+    "`conversations` (LIMA: query and answer in turn; OpenHermes: `from` and `value`), `instruction`, `input` and "
+    "`output` (Alpaca), or `turns` with `query` and `answer`"
+)
+
+
+def load_pool(
+    path: Path, headings: Headings = URIAL_HEADINGS, on_unusable: Callable[[str], None] | None = None
+) -> tuple[Demonstration, ...]:
+    """The examples in a file of JSON lines; what a row says as `source` or `category` is their source.
+
+    Args:
+        path: the file. Rows are LIMA's (`conversations`), Alpaca's (`instruction`, `input`, `output`), OpenHermes's
+            (`conversations` of `from` and `value`), or own ones (`turns` of `query` and `answer`).
+        headings: of the prompt set that they are for.
+        on_unusable: is told of each row that has the right form but cannot be a demonstration (nothing in a query or an
+            answer, a heading at the start of a line), which is left out. None: such a row is a fault.
+
+    Raises:
+        UserError: the file is missing, or a row is faulty; faults come with their lines.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read the pool {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the pool {path} is not UTF-8: byte {error.start}") from error
+    pool, faults = [], []
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            demonstration = _read(line)
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
+            continue
+        if unusable := _unusable(demonstration, headings):
+            if on_unusable is None:
+                faults.append(f"line {number}: {unusable}")
+            else:
+                on_unusable(f"{path}, line {number}: {unusable}; left out")
+            continue
+        pool.append(demonstration)
+    if faults:
+        more = [f"{len(faults) - FAULTS_SHOWN} more"] if len(faults) > FAULTS_SHOWN else []
+        raise UserError("\n  ".join([f"the pool {path} cannot be used:", *faults[:FAULTS_SHOWN], *more]))
+    if not pool:
+        raise UserError(f"the pool {path} has no examples")
+    return tuple(pool)
+
+
+def refuse_questions(demonstrations: Iterable[Demonstration], questions: Sequence[Question]) -> None:
+    """
+    Raises:
+        UserError: a query is a turn of a question that models are evaluated on.
+    """
+    asked = {turn.strip(): question.question_id for question in questions for turn in question.turns}
+    found = [
+        f"{first_line(demonstration)!r} (question {asked[turn.query.strip()]})"
+        for demonstration in demonstrations
+        for turn in demonstration.turns
+        if turn.query.strip() in asked
+    ]
+    if found:
+        raise UserError(
+            f"{len(found)} demonstrations ask what models are evaluated on: {'; '.join(found[:FAULTS_SHOWN])}. "
+            "Take them out of the pool."
+        )
+
+
+def _read(line: str) -> Demonstration:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"no JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"must be an object with {SHAPES}")
+    if isinstance(row.get("conversations"), list):
+        turns = _said_in_turn(row["conversations"])
+    elif isinstance(row.get("turns"), list):
+        turns = [(_text(turn, "query"), _text(turn, "answer")) for turn in row["turns"]]
+    elif "instruction" in row and "output" in row:
+        further = _text(row, "input") if row.get("input") is not None else ""
+        turns = [("\n\n".join(filter(None, (_text(row, "instruction"), further))), _text(row, "output"))]
+    else:
+        raise ValueError(f"has {', '.join(row) or 'no keys'}; needed: {SHAPES}")
+    if not turns:
+        raise ValueError("has no turns")
+    source = row.get("source") or row.get("category") or ""
+    return Demonstration(turns=tuple(Turn(query=query, answer=answer) for query, answer in turns), source=str(source))
+
+
+def _said_in_turn(conversation: Sequence[Any]) -> list[tuple[str, str]]:
+    said = [entry for entry in conversation if not (isinstance(entry, dict) and entry.get("from") == "system")]
+    for place, entry in enumerate(said):
+        if isinstance(entry, dict) and entry.get("from") != ("gpt" if place % 2 else "human"):
+            raise ValueError(f"`human` and `gpt` must take turns; entry {place + 1} is from {entry.get('from')!r}")
+    texts = [_text(entry, "value") if isinstance(entry, dict) else _text({"entry": entry}, "entry") for entry in said]
+    if len(texts) % 2:
+        raise ValueError(f"the conversation has {len(texts)} entries: the last query has no answer")
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _text(row: Any, key: str) -> str:
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, str):
+        raise ValueError(
+            f"`{key}` must be a text (found {value!r})" if isinstance(row, dict) else f"{row!r} is no turn"
+        )
+    return value
+
+
+def _unusable(demonstration: Demonstration, headings: Headings) -> str | None:
+    for turn in demonstration.turns:
+        if not turn.query.strip() or not (turn.answer or "").strip():
+            return f"a {'query' if not turn.query.strip() else 'answer'} has nothing in it".replace(
+                "a answer", "an answer"
+            )
+    return heading_within(demonstration, headings)
