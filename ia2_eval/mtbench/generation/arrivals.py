@@ -94,9 +94,8 @@ def _listener(requests: Mapping[Place, Request], report: Callable[[Place, str], 
 
         def add_partial(self, attribute: str, request: Any, answer: str) -> None:
             prompt, arguments = request
-            # An endpoint's model may name the prompt in its own way: what is not known here is reported at the end.
-            places = self._places.get((prompt, arguments.get("seed"))) if isinstance(prompt, str) else None
-            if places:
+            # A model may change the arguments on their way: what is not found here is reported at the end.
+            if places := self._places.get((prompt, arguments.get("seed"))):
                 report(places.pop(0), answer)
 
         def waiting(self) -> list[Place]:

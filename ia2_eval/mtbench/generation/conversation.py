@@ -73,7 +73,7 @@ class ChatConversation:
         history = [{"role": "user", "content": queries[0]}]
         for answer, query in zip(answers, queries[1:], strict=True):
             history += [{"role": "assistant", "content": answer}, {"role": "user", "content": query}]
-        prompt: str = self.lm.apply_chat_template(history)
+        prompt: str = self.lm.apply_chat_template(history)  # of a chat endpoint lm-eval's `JsonChatStr`
         return prompt
 
     def clean(self, generated: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from ia2_eval.frozen import Frozen
 
@@ -25,7 +25,16 @@ FASTCHAT_OTHER_TEMPERATURE = 0.7
 
 PER_CATEGORY: Literal["per_category"] = "per_category"
 
-Temperature = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["per_category"]
+
+def _temperature(value: Any) -> float | str:
+    if value == PER_CATEGORY:
+        return PER_CATEGORY
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10:
+        raise ValueError(f"must be a number from 0 to 10, or {PER_CATEGORY}")
+    return float(value)
+
+
+Temperature = Annotated[float | Literal["per_category"], PlainValidator(_temperature)]
 PenaltyScope = Literal["all", "generated"]
 
 

@@ -6,12 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.questions import read_lines
+
+if TYPE_CHECKING:
+    from lm_eval.models.api_models import JsonChatStr
 
 
 class Place(NamedTuple):
@@ -47,8 +50,9 @@ class Text(Frozen):
         return Place(self.question_id, self.sample, self.turn)
 
 
-def prompt_sha256(prompt: str) -> str:
-    return hashlib.sha256(prompt.encode()).hexdigest()
+def prompt_sha256(prompt: str | JsonChatStr) -> str:
+    text = prompt if isinstance(prompt, str) else prompt.prompt
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass

@@ -25,6 +25,8 @@ Place = tuple[str, int | None, str | None]
 """Model id, turn and category; None for all of them."""
 LONGEST = 36
 """Characters of a name."""
+MOST_COLUMNS = 16
+"""Side by side; panels with more stand one above the other."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ def _figures(results: Results, values: _Values) -> Iterator[tuple[str, Callable[
         what = "per setting" if names else "per model"
     else:
         panels = _grid_panels(of_grid, columns, values)
+        if len(panels) == 1 and len(columns) * len(of_grid.columns.values) > MOST_COLUMNS:
+            panels = [[panel] for panel in panels[0]]
         what = " × ".join(axis.name for axis in (of_grid.rows, of_grid.columns, of_grid.panels) if axis)
     caption = _caption(values, [(model, turn, None) for model in values.models for turn in columns])
     yield "heat_map", partial(heat_map, panels, values.scale, f"{values.title}: {what}", caption)
@@ -162,7 +166,7 @@ def _caption(values: _Values, places: Sequence[Place]) -> str:
     n = sorted({estimate.n for estimate in estimates})
     said = f"n = {'–'.join(map(str, dict.fromkeys((n[0], n[-1]))))} a cell" if n else "No values"
     if half := [(e.upper - e.lower) / 2 for e in estimates if e.upper >= e.lower]:
-        said += f"; {INTERVAL}: mostly ±{median(half):.{values.digits}f}"
+        said += f"; {INTERVAL}: typically ±{median(half):.{values.digits}f}"
     parts = [said + "."]
     if values.scale is SCORE and len(values.models) > 1:
         parts.append("Bold: the highest, chosen on these questions, so too high.")

@@ -115,14 +115,12 @@ def search(
         reasons = {row: reason for row, prompt_set in tried.items() if (reason := lacking(prompt_set))}
         left_out += [LeftOut(number, row, reason) for row, reason in reasons.items()]
         fitting = {row: prompt_set for row, prompt_set in tried.items() if row not in reasons}
+        worst = next(iter(reasons.items()), (0, ""))
         if reasons:
-            worst = next(iter(reasons.items()))
             say(f"round {number}: {len(reasons)} of {len(tried)} candidates left out; row {worst[0]} {worst[1]}")
         if not fitting:
             if not rounds:
-                raise UserError(
-                    f"no candidate of the pool can be tried: row {next(iter(reasons))} {reasons.popitem()[1]}"
-                )
+                raise UserError(f"no candidate of the pool can be tried: row {worst[0]} {worst[1]}")
             say(f"round {number}: no candidate is left; the search ends with {len(rounds)} rounds")
             break
         rounds.append(_round(recipe, data.dev, number, chosen, fitting, scores))
@@ -169,7 +167,7 @@ def extended(start: PromptSet, demonstrations: Sequence[Demonstration], name: st
     """
     if not is_regular(start):
         raise UserError(
-            f"the prompt set {start.name!r} cannot be extended: its text is not just its instruction and demonstrations "
-            "in URIAL's format; store those as YAML and use that file"
+            f"the prompt set {start.name!r} cannot be extended: its text is more than its instruction and "
+            "demonstrations in URIAL's format; store those as YAML and use that file"
         )
     return build_prompt_set(name, start.instruction, [*demonstrations, *start.demonstrations], start.headings)

@@ -67,4 +67,5 @@ def mean_of_scored(scores: Floats) -> Floats:
     """Mean over the last axis without NaN; minus infinity where nothing is left."""
     there = ~np.isnan(scores)
     sums, counts = np.where(there, scores, 0.0).sum(axis=-1), there.sum(axis=-1)
-    return np.divide(sums, counts, out=np.full(sums.shape, -np.inf), where=counts > 0)
+    means: Floats = np.divide(sums, counts, out=np.full(sums.shape, -np.inf), where=counts > 0)
+    return means

@@ -39,12 +39,8 @@ class ScorerSettings(Frozen):
 
     kind: ScorerKind
     judge: JudgeSettings | None = None
-    bench: str = Field(
-        default="mt_bench", description="whose judge prompts are used; its questions are refused as data"
-    )
-    decoding: DecodingSettings = Field(
-        default=PRESETS["greedy"], description="of the answers; a preset by its name too"
-    )
+    bench: str = Field(default="mt_bench", description="whose judge prompts are used; its questions are refused")
+    decoding: DecodingSettings = Field(default=PRESETS["greedy"], description="of the answers; a preset by its name")
     clean_up: Literal["fence", "paper"] = "fence"
 
     @field_validator("judge", mode="before")

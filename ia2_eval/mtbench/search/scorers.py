@@ -38,8 +38,8 @@ class LogLikelihoodScorer:
         """
         if not model.backend.local:
             raise UserError(
-                f"the scorer log_likelihood needs a model in this process (ia2-hf, hf, vllm), not {model.backend.name}: "
-                "use the scorer judge"
+                f"the scorer log_likelihood needs a model in this process (ia2-hf, hf, vllm), not "
+                f"{model.backend.name}: use the scorer judge"
             )
         self._model = model
         self._tokens: dict[tuple[str, str], int] = {}

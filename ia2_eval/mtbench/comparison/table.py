@@ -1,0 +1,96 @@
+"""The tables of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ia2_eval.leaderboard.style import method_title
+from ia2_eval.mtbench.comparison.rows import DIFFERENCE, LIKELIHOOD, SCORE, TURNS, Row
+from ia2_eval.mtbench.comparison.run import Outcome
+from ia2_eval.mtbench.reports.degeneration import NGRAM
+from ia2_eval.mtbench.reports.tables import NOT_KNOWN, Cell, Table, shown
+
+INTERVALS = (
+    "[ ]: 95 % percentile bootstrap over questions, each with the results of all seeds. ±: standard deviation over "
+    "the seeds, each a draw of the examples."
+)
+
+
+def comparison_tables(rows: Sequence[Row], judge: str | None, dev: int) -> tuple[Table, ...]:
+    """Scores, if there is a judge, and what is measured without one.
+
+    Args:
+        rows: of `result_rows`.
+        judge: its name.
+        dev: examples beyond N that chose the weights of trained arms.
+    """
+    extra = [f"The weights of trained methods were chosen on {dev} further labelled examples."] if dev else []
+    tables = [_without_judge(rows, extra)]
+    if judge is not None:
+        tables.insert(0, _scores(rows, judge, extra))
+    return tuple(tables)
+
+
+def left_out(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """The arms without results, and why."""
+    return tuple(
+        f"{outcome.arm.model_id} {outcome.record.status}: {outcome.record.reason}"
+        for outcome in outcomes
+        if outcome.record.status != "done"
+    )
+
+
+def _scores(rows: Sequence[Row], judge: str, extra: Sequence[str]) -> Table:
+    lines = []
+    for method, n in _groups(rows):
+        scores = [_find(rows, method, n, SCORE, turn) for turn in TURNS]
+        differences = [_find(rows, method, n, DIFFERENCE, turn) for turn in TURNS]
+        cells: list[Cell] = [_spread(row) for row in scores]
+        cells += [shown(row.estimate if row else None, signed=True) for row in differences]
+        lines.append((*_name(method, n), *cells, (str(max((row.seeds for row in scores if row), default=0)),)))
+    header = ("method", "N", "turn 1", "turn 2", "turn 1 - ICL", "turn 2 - ICL", "seeds")
+    caption = (
+        f"Mean rating by {judge}, 1 to 10. {INTERVALS}",
+        "- ICL: difference to in-context learning on the same examples, paired by question.",
+        *extra,
+    )
+    return Table("Score against the number N of examples", header, tuple(lines), caption)
+
+
+def _without_judge(rows: Sequence[Row], extra: Sequence[str]) -> Table:
+    lines = []
+    for method, n in _groups(rows):
+        cells: list[Cell] = [_spread(_find(rows, method, n, LIKELIHOOD, 1), 3)]
+        for measure, digits, share in (("repetition", 3, False), ("words", 1, False), ("empty", 0, True)):
+            for turn in TURNS:
+                row = _find(rows, method, n, measure, turn)
+                cells.append(shown(row.estimate if row else None, digits, per_cent=share)[:1])
+        lines.append((*_name(method, n), *cells))
+    names = [f"{name}, turn {turn}" for name in ("repetition", "words", "empty %") for turn in TURNS]
+    caption = (
+        f"Log-likelihood: of the answers to held-out examples, turn 1, in nats per token. {INTERVALS}",
+        f"Repetition: share of an answer's word {NGRAM}-grams that were there before. Intervals and more: CSV.",
+        *extra,
+    )
+    return Table("Without a judge", ("method", "N", "log-likelihood", *names), tuple(lines), caption)
+
+
+def _groups(rows: Sequence[Row]) -> list[tuple[str, int | None]]:
+    return list(dict.fromkeys((row.method, row.n) for row in rows))
+
+
+def _name(method: str, n: int | None) -> tuple[Cell, Cell]:
+    return (method_title(method),), NOT_KNOWN if n is None else (str(n),)
+
+
+def _find(rows: Sequence[Row], method: str, n: int | None, measure: str, turn: int) -> Row | None:
+    sought = (method, n, None, measure, turn)
+    return next((row for row in rows if row[:5] == sought), None)
+
+
+def _spread(row: Row | None, digits: int = 2) -> Cell:
+    """Value with the spread over seeds, and interval."""
+    if row is None:
+        return NOT_KNOWN
+    value, *interval = shown(row.estimate, digits)
+    return (f"{value} ± {row.seed_sd:.{digits}f}" if row.seed_sd is not None else value, *interval)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from ia2_eval.errors import UserError
+from ia2_eval.mtbench.bench import Bench
+from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
+from ia2_eval.mtbench.questions import spread
+from ia2_eval.mtbench.sweeps.grid import Grid, preset_settings
+from ia2_eval.mtbench.sweeps.recipe import load_sweep
+from ia2_eval.mtbench.sweeps.run import FAILURES, plan_arms, sweep_command
+from tests.conftest import heed_interrupts
+
+SIX: dict[str, Any] = {
+    "name": "six",
+    "model": "embedded",
+    "bench": "trial",
+    "limit": 4,
+    "prompt_sets": ["none"],
+    "grid": {"temperature": [0, 1.0, 1.5], "repetition_penalty": [1.0, 1.3], "max_new_tokens": 5},
+}
+
+
+def written(tmp_path: Path, recipe: dict[str, Any]) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return path
+
+
+def test_a_grid_is_every_combination_that_differs() -> None:
+    grid = Grid.model_validate({"temperature": [0, 0.5, 1], "top_p": [0.9, 1], "repetition_penalty": [1, 1.2]})
+    expected = {
+        (temperature, top_p if temperature else 1.0, penalty)
+        for temperature, top_p, penalty in product((0, 0.5, 1), (0.9, 1), (1, 1.2))
+    }
+    found = grid.settings(samples=3, seed=7)
+    assert len(found) == len(expected) == 10 and grid.combinations == 12
+    assert {(each.temperature, each.top_p, each.repetition_penalty) for each in found} == expected
+    assert {(each.samples, each.seed) for each in found if each.temperature} == {(3, 7)}
+    assert {each.samples for each in found if not each.temperature} == {1}
+
+
+def test_the_scope_of_no_penalty_is_left_out() -> None:
+    grid = Grid.model_validate({"repetition_penalty": [1, 1.2], "penalty_scope": ["all", "generated"]})
+    assert [each.name for each in grid.settings()] == ["t0", "t0_rp1.2", "t0_rp1.2_scope-generated"]
+
+
+def test_a_preset_that_samples_gets_samples() -> None:
+    assert preset_settings("urial", 3, 5).samples == 1
+    assert preset_settings("urial_t1", 3, 5) == DecodingSettings(temperature=1, max_new_tokens=2048, samples=3, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grid": {"temperatur": 1}}, "grid.temperatur: unknown key. Did you mean 'temperature'"),
+        (
+            {"grid": {"temperature": [0, -1]}},
+            "grid.temperature.1: must be a number from 0 to 10, or per_category (found -1)",
+        ),
+        ({"grid": {"top_p": [0.5, 2]}}, "must be less than or equal to 1, not 2"),
+        ({"grid": {"top_p": []}}, "is empty"),
+        ({"grid": {"top_p": [1, 1]}}, "holds a value twice"),
+        ({"grid": None}, "nothing to sweep"),
+        ({"presets": ["fastchta"]}, "Did you mean 'fastchat'"),
+        ({"presets": ["gpt4_base"]}, "ia2-hf knows no frequency_penalty and no presence_penalty"),
+        ({"model": {"bas": "x"}}, "model.bas: unknown key. Did you mean 'base'"),
+        ({"limit": 0}, "limit"),
+        ({"judge": {}}, "judge.model: is missing"),
+    ],
+)
+def test_faults_of_a_recipe(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        plan_arms(load_sweep(written(tmp_path, SIX | change)), None)
+
+
+def test_questions_are_taken_from_the_categories_in_turn(trial_bench: Bench) -> None:
+    categories = [question.category for question in spread(trial_bench.questions, 8)]
+    assert len(set(categories)) == 8
+    assert spread(trial_bench.questions, None) == trial_bench.questions
+    ten = [question.question_id for question in spread(trial_bench.questions, 10)]
+    assert ten == sorted(ten) and len(ten) == 10
+
+
+def contents(out: Path) -> dict[str, Any]:
+    """Of every file that says what was generated, without times."""
+    found: dict[str, Any] = {}
+    for path in sorted(out.rglob("*.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        found[str(path.relative_to(out))] = [
+            {name: value for name, value in row.items() if name not in ("tstamp", "attempts")} for row in rows
+        ]
+    return found
+
+
+def sweep(path: Path, out: Path, **options: Any) -> tuple[int, str]:
+    console = Console(record=True, width=200, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    chosen = {"base": None, "limit": None, "data_dir": None, "device": "cpu", "batch_size": 4, "dry_run": False}
+    status = sweep_command(path, out, **(chosen | options), console=console)
+    return status, console.export_text()
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, SIX | {"grid": SIX["grid"] | {"top_p": [0.9, 1]}})
+    status, said = sweep(path, tmp_path / "out", dry_run=True)
+    assert status == 0 and not (tmp_path / "out").exists()
+    assert "10 settings, 4 questions, 80 texts" in said
+    assert "2 combinations of the grid are left out" in said
+    assert "embedded--none--t1_p0.9_rp1.3_max5" in said
+
+
+def test_a_setting_that_fails_is_listed_and_the_others_go_on(tmp_path: Path) -> None:
+    path = written(tmp_path, SIX | {"grid": {"max_new_tokens": [5, 9000]}})
+    status, said = sweep(path, tmp_path / "out")
+    assert status == 1
+    assert "1 of 2 failed: embedded--none--t0_max9000" in said
+    assert "no room for an answer of 9000 tokens" in (tmp_path / "out" / FAILURES).read_text()
+    assert list((tmp_path / "out" / "model_answer").iterdir()) == [
+        tmp_path / "out" / "model_answer" / "embedded--none--t0_max5.jsonl"
+    ]
+
+
+def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    """In a process of its own, killed without warning when a third of the texts are there, then run again."""
+    path = written(tmp_path, SIX | {"judge": {"model": "trial"}})
+    assert sweep(path, tmp_path / "whole")[0] == 0
+    command = [sys.executable, "-m", "ia2_eval.cli", "mtbench", "sweep", str(path), "--out", str(tmp_path / "parts")]
+    process = subprocess.Popen([*command, "--device", "cpu"], preexec_fn=heed_interrupts, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if sum(len(each.read_bytes().splitlines()) for each in (tmp_path / "parts").glob("texts/*.jsonl")) >= 16:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the sweep wrote no texts")
+    finally:
+        process.kill()
+        process.wait()
+    status, said = sweep(path, tmp_path / "parts")
+    assert status == 0 and " are there" in said
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert len(contents(tmp_path / "whole")) == 6 * 2 + 1
