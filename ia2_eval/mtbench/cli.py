@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -27,6 +27,65 @@ Device = Annotated[
     str | None, typer.Option(help="cuda, mps, cpu, or auto: all GPUs together. Default: the best one present.")
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Requests at a time. Default: 32; vLLM: all.")]
+
+
+@mtbench_app.command()
+def prompts(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A prompt set: default, instruction, none, a name of URIAL's, or a .txt or .yaml file. "
+            "Default: list them."
+        ),
+    ] = None,
+    plus: Annotated[
+        int | None, typer.Option(min=1, help="Put the first N examples of the pool before the set's own.")
+    ] = None,
+    random: Annotated[
+        int | None, typer.Option(min=1, help="N demonstrations: some of the pool at random, the set's own last.")
+    ] = None,
+    diversity: Annotated[
+        int | None,
+        typer.Option(min=1, help="N demonstrations of the pool, spread over its sources, instead of the set's own."),
+    ] = None,
+    unsupervised: Annotated[
+        int | None,
+        typer.Option(min=1, help="N queries of the pool without answers, before the set's own demonstrations."),
+    ] = None,
+    answers: Annotated[
+        Literal["correct", "shuffled", "random", "none"] | None, typer.Option(help="Other answers to the same queries.")
+    ] = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="JSON lines: LIMA's, Alpaca's, OpenHermes's or own `turns`.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the draws. Default: 0.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Count tokens as this model does: embedded, a directory or a hub repository.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write it: .txt in URIAL's format, .yaml typed.")] = None,
+    print_text: Annotated[bool, typer.Option("--print", help="Print its text and nothing else.")] = False,
+    check: Annotated[
+        list[Path] | None, typer.Option(help="Validate prompt sets (.txt, .yaml) and pools (.jsonl). Repeatable.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show, build, write and check prompt sets."""
+    from ia2_eval.mtbench.prompts.derivation import Derivation
+    from ia2_eval.mtbench.prompts.show import show_prompts
+
+    derivation = Derivation(plus, random, diversity, unsupervised, answers, pool, seed)
+    status = show_prompts(
+        name,
+        derivation,
+        base=base,
+        write=write,
+        print_text=print_text,
+        check=tuple(check or ()),
+        data_dir=data_dir,
+        console=Console(),
+        notes=Console(stderr=True),
+    )
+    raise typer.Exit(status)
 
 
 @mtbench_app.command()
@@ -143,3 +202,58 @@ def sweep(
     from ia2_eval.mtbench.sweeps.run import sweep_command
 
     raise typer.Exit(sweep_command(recipe, out, base, limit, data_dir, device, batch_size, dry_run, Console()))
+
+
+@mtbench_app.command()
+def report(
+    directory: Annotated[
+        Path | None, typer.Argument(help="The --out of generate, sweep or judge; files go to its report/.")
+    ] = None,
+    judgments: Annotated[
+        list[Path] | None,
+        typer.Option(help="FastChat's judgments, single or pairwise; with a directory, besides its own. Repeatable."),
+    ] = None,
+    output_format: Annotated[
+        Literal["table", "csv", "markdown", "json"], typer.Option("--format", help="What is printed.")
+    ] = "table",
+    duplicates: Annotated[
+        Literal["last", "first", "mean", "pool", "error"],
+        typer.Option(help="What counts of several judgments of one answer; `pool`: all, as FastChat's show_result."),
+    ] = "last",
+    compare_judges: Annotated[bool, typer.Option("--compare-judges", help="Agreement of each pair of judges.")] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that others are compared with; in pairwise files the only opponent. "
+            "Default: greedy decoding, else the first."
+        ),
+    ] = None,
+    bench: Annotated[
+        str | None, typer.Option(help="Whose categories. Default: as the answers say, or MT-Bench's by question ids.")
+    ] = None,
+    questions: Annotated[Path | None, typer.Option(help="FastChat's question.jsonl, for the categories.")] = None,
+    models: Annotated[list[str] | None, typer.Option(help="Only these model ids. Repeatable.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="For report.csv, report.md and figures. Default: DIRECTORY/report; nothing for files alone."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Scores with intervals, judge-free measures and heat maps, from answers and judgments."""
+    from ia2_eval.mtbench.reports.commands import report_command
+
+    status = report_command(
+        directory,
+        tuple(judgments or ()),
+        output_format,
+        duplicates,
+        compare_judges,
+        reference,
+        bench,
+        questions,
+        data_dir,
+        tuple(models or ()),
+        out,
+        Console(),
+    )
+    raise typer.Exit(status)

@@ -18,6 +18,7 @@ SOURCE = "https://raw.githubusercontent.com"
 TIMEOUT = 60.0
 """Seconds without a byte."""
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+_YES = {"1", "ON", "YES", "TRUE"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def download(file: PinnedFile, source: str = SOURCE) -> Path:
 
 def _fetch(file: PinnedFile, url: str) -> bytes:
     path = cached(file)
-    if offline := next((name for name in _OFFLINE if os.environ.get(name, "0") not in ("", "0")), None):
+    if offline := next((name for name in _OFFLINE if os.environ.get(name, "").upper() in _YES), None):
         raise UserError(f"{file.path} is not there, and {offline} forbids to fetch it. {_by_hand(file, path)}")
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:

@@ -14,6 +14,8 @@ from typing import Any
 
 from ia2_eval.mtbench.judging.trial_judge import TrialJudge, completion, rating, reply, send
 
+STALL = 0.6
+"""Time-out of tests in which the judge stalls: longer than a reply takes on a busy machine."""
 Fault = Callable[[dict[str, Any], BaseHTTPRequestHandler], None]
 
 
@@ -33,7 +35,7 @@ def _cut_in_body(request: dict[str, Any], handler: BaseHTTPRequestHandler) -> No
 
 
 def _stall(request: dict[str, Any], handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(0.6)  # longer than the time-out of the tests
+    time.sleep(STALL + 0.3)
     handler.close_connection = True
 
 

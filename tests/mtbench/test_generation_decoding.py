@@ -22,7 +22,7 @@ PLACE = Place(101, 0, 1)
         ({"top_k": 5, "min_p": 0.1}, "top_k and min_p without effect"),
         ({"samples": 3}, "samples = 3"),
         ({"penalty_scope": "generated"}, "penalty_scope 'generated' without effect"),
-        ({"temperature": -1}, "greater than or equal to 0"),
+        ({"temperature": -1}, "must be a number from 0 to 10"),
         ({"temperature": "warm"}, "per_category"),
         ({"top_q": 1}, "top_q"),
     ],

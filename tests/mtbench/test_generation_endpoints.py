@@ -106,7 +106,7 @@ def test_an_endpoint_that_is_gone(endpoint: Endpoint, trial_bench: Bench, tmp_pa
     generate_answers(model, trial_bench.questions[:1], EMPTY, DecodingSettings(), Layout(tmp_path), "m")
     endpoint.shutdown()
     endpoint.server_close()
-    with pytest.raises(UserError, match="does not answer: .* the same command continues"):
+    with pytest.raises(UserError, match=r"does not answer: .* the same command continues"):
         generate_answers(model, trial_bench.questions[:2], EMPTY, DecodingSettings(), Layout(tmp_path), "m")
 
 

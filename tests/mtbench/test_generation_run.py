@@ -84,7 +84,7 @@ def test_the_same_as_lm_evals_own_model(
     assert sampled[0][0].choices[0].turns != sampled[0][0].choices[1].turns
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -110,7 +110,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
         return generate_answers(embedded_model, questions, PROMPTS, decoding, Layout(directory), "m")
 
     run(tmp_path / "whole")
-    for count, error in ((2, KeyboardInterrupt), (5, Stopped), (3, KeyboardInterrupt)):
+    for count, error in ((2, KeyboardInterrupt), (5, StoppedError), (3, KeyboardInterrupt)):
         with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
             interrupted_at(count, patch, error)
             run(tmp_path / "parts")
@@ -126,8 +126,8 @@ def test_complete_answers_are_there_before_the_run_ends(
     embedded_model: OpenModel, questions: Sequence[Question], tmp_path: Path
 ) -> None:
     layout = Layout(tmp_path)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        interrupted_at(len(questions) + 2, patch, Stopped)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        interrupted_at(len(questions) + 2, patch, StoppedError)
         generate_answers(embedded_model, questions, PROMPTS, GREEDY, layout, "m")
     assert len(read_answers(layout.answers("m"))) == 2
 
@@ -165,7 +165,7 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_the_numbers(
     embedded_model: OpenModel, questions: Sequence[Question], tmp_path: Path
 ) -> None:
     long = PromptSet(name="long", text="word " * 2500 + "\n")
-    with pytest.raises(UserError, match=r"6 of 6 prompts leave no room .* 4000 tokens: .* the model 8192"):
+    with pytest.raises(UserError, match=r"'long' does not fit: it has \d+ tokens, .* 4000 may be generated, .* 8192"):
         decoding = DecodingSettings(max_new_tokens=4000)
         generate_answers(embedded_model, questions, long, decoding, Layout(tmp_path), "m")
     assert not list(tmp_path.iterdir())
@@ -185,6 +185,7 @@ def test_a_second_turn_gets_the_room_that_is_left(embedded_model: OpenModel, tmp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded_model.lm, "_shares", False)
         answers = generate_answers(embedded_model, questions, empty, decoding, Layout(tmp_path), "m", say=said.append)
+    assert said[0].startswith("m: after long answers, a later turn may not fit")
     assert "leaves fewer than 40 tokens for the answers to turn 2 of the questions 1 (" in said[-1]
     assert answers[1].choices[0].turns[1] == "" and answers[1].choices[0].truncated[1] is True
     assert answers[1].choices[0].tokens[1] == 0

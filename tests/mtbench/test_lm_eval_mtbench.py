@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lm_eval.tasks import TaskManager
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.bench import load_bench
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
-from ia2_eval.mtbench.generation.models import ModelSettings, OpenModel, open_model
+from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.generation.run import generate_answers
 from ia2_eval.mtbench.layout import Layout
 from ia2_eval.mtbench.lm_eval_samples import answers_from_samples
@@ -176,17 +176,12 @@ def test_models_gain_one_method_and_lose_none() -> None:
     assert LATER_TURNS not in vars(DummyLM) and callable(getattr(DummyLM, LATER_TURNS))
 
 
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[OpenModel]:
-    yield open_model(ModelSettings(), device="cpu")
-
-
-def test_the_answers_are_those_of_generate(embedded: OpenModel, tmp_path: Path) -> None:
+def test_the_answers_are_those_of_generate(embedded_model: OpenModel, tmp_path: Path) -> None:
     decoding = DecodingSettings(max_new_tokens=6)
     layout = Layout(tmp_path / "mtbench")
-    ours = generate_answers(embedded, QUESTIONS[:4], load_prompt_set("default"), decoding, layout, "m")
+    ours = generate_answers(embedded_model, QUESTIONS[:4], load_prompt_set("default"), decoding, layout, "m")
     tracker = EvaluationTracker(output_path=str(tmp_path / "lm_eval" / "results.json"))
-    results = evaluate(embedded.lm, limit=4, gen_kwargs={"max_gen_toks": 6}, evaluation_tracker=tracker)
+    results = evaluate(embedded_model.lm, limit=4, gen_kwargs={"max_gen_toks": 6}, evaluation_tracker=tracker)
     tracker.save_results_aggregated(results={"results": results["results"]}, samples=results["samples"])
     tracker.save_results_samples(TRIAL, results["samples"][TRIAL])
     (path,) = (tmp_path / "lm_eval").glob("samples_*.jsonl")

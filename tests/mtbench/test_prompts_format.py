@@ -72,7 +72,8 @@ def test_the_prompt_of_turn_two_is_the_published_one() -> None:
 
 
 def test_the_query_on_the_lines_of_its_fence_and_no_last_newline() -> None:
-    text = "# Query:\n```What is x?```\n \n# Answer:\n```\nOne.\n```\n\n\n# Query:\n```a\nb ``` \n\n# Answer: \n``` \nTwo.\n```"
+    first = "# Query:\n```What is x?```\n \n# Answer:\n```\nOne.\n```\n\n\n"
+    text = f"{first}# Query:\n```a\nb ``` \n\n# Answer: \n``` \nTwo.\n```"
     prompt_set = parse(text)
     assert prompt_set.instruction == ""
     assert said(prompt_set) == [("What is x?", "One."), ("a\nb ", "Two.")]
@@ -81,7 +82,8 @@ def test_the_query_on_the_lines_of_its_fence_and_no_last_newline() -> None:
 
 @pytest.mark.parametrize(("query", "answer"), [("# User:", "# Assistant:"), ("User:", "Assistant:")])
 def test_unfenced_roles(query: str, answer: str) -> None:
-    text = f"Instruction\n\nBe kind.\n\n\n\n{query}\n\nHi? \n \n{answer}\n\n\nHello!\n\nUser: is a word.\n\n\n{query}\nBye\n"
+    said_by_both = f"{query}\n\nHi? \n \n{answer}\n\n\nHello!\n\nUser: is a word.\n\n\n{query}\nBye\n"
+    text = f"Instruction\n\nBe kind.\n\n\n\n{said_by_both}"
     prompt_set = parse(text)
     assert prompt_set.headings == Headings(query=query, answer=answer, fence="")
     assert prompt_set.instruction == "Instruction\n\nBe kind."
@@ -102,11 +104,12 @@ def test_an_instruction_alone() -> None:
     prompt_set = parse("# Instruction\n\nBe kind.\nBe brief.\n")
     assert (prompt_set.instruction, prompt_set.demonstrations) == ("Be kind.\nBe brief.", ())
     assert is_regular(prompt_set) and prompt_set.headings == Headings()
+    (remark,) = remarks("set", prompt_set.text)
+    assert remark.text == "no line is '# Query:': all of it is the instruction"
 
 
 def test_queries_without_answers_and_a_sentence_in_between() -> None:
-    text = REGULAR.replace("# Query:\n```\nBye", "# Query:\n```\nOne?\n```\n\n```\nNow, answers:\n\n# Query:\n```\nBye")
-    text = text.replace("\n```\n```\nNow", "\n```\n\nNow").replace("```\n\n```\nNow", "```\n\nNow")
+    text = REGULAR.replace("# Query:\n```\nBye", "# Query:\n```\nOne?\n```\n\nNow, answers:\n\n# Query:\n```\nBye")
     prompt_set = parse(text)
     assert [answer for _, answer in said(prompt_set)][1:] == [None, "Bye."]
     assert [demonstration.after for demonstration in prompt_set.demonstrations] == ["", "Now, answers:", ""]

@@ -125,7 +125,7 @@ def test_a_setting_that_fails_is_listed_and_the_others_go_on(tmp_path: Path) -> 
     status, said = sweep(path, tmp_path / "out")
     assert status == 1
     assert "1 of 2 failed: embedded--none--t0_max9000" in said
-    assert "no room for an answer of 9000 tokens" in (tmp_path / "out" / FAILURES).read_text()
+    assert "9000 may be generated, but the model takes 8192" in (tmp_path / "out" / FAILURES).read_text()
     assert list((tmp_path / "out" / "model_answer").iterdir()) == [
         tmp_path / "out" / "model_answer" / "embedded--none--t0_max5.jsonl"
     ]
@@ -151,3 +151,4 @@ def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> Non
     assert status == 0 and " are there" in said
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
     assert len(contents(tmp_path / "whole")) == 6 * 2 + 1
+    assert {path.name for path in (tmp_path / "whole" / "report").iterdir()} >= {"report.csv", "report.md"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.comparison.examples import Examples
-from ia2_eval.mtbench.comparison.formats import NOTHING, closed, dev_examples, prompt_set, training_examples
+from ia2_eval.mtbench.comparison.formats import NOTHING, closed, longest_for_teacher, prompt_set, turns_of
 from ia2_eval.mtbench.comparison.recipe import TRAINED, WITHOUT_EXAMPLES, ComparisonRecipe
 from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.prompts.length import require_room
@@ -69,13 +69,25 @@ def plan_arms(
         UserError: no arm fits.
     """
     planned = []
+    longest = _longest(questions, model)
     for arm in arms_of(recipe):
         drawn = () if arm.n is None or arm.seed is None else examples.drawn(arm.seed, arm.n)
         shown = prompt_set(arm.method, arm.model_id, instruction, drawn)
-        planned.append(_measured(PlannedArm(arm, drawn, shown), recipe, examples, instruction, questions, model))
+        planned.append(_measured(PlannedArm(arm, drawn, shown), recipe, examples, instruction, longest, model))
     if all(each.skipped for each in planned):
         raise UserError("\n  ".join(["no arm can be run:", *(f"{p.arm.model_id}: {p.skipped}" for p in planned)]))
     return tuple(planned)
+
+
+def _longest(questions: Sequence[Question], model: OpenModel) -> tuple[Question, ...]:
+    """The questions with the longest first turn and the longest conversation: what fits for them fits for all."""
+
+    def tokens(question: Question, turns: int) -> int:
+        return model.count_tokens(NOTHING.prompt(question.turns[:turns], [""] * (turns - 1))) or 0
+
+    first = max(questions, key=lambda question: tokens(question, 1))
+    whole = max(questions, key=lambda question: tokens(question, len(question.turns)))
+    return (first,) if whole == first else (first, whole)
 
 
 def _measured(
@@ -102,14 +114,13 @@ def _measured(
         return replace(measured, skipped=room.warning)
     if not planned.arm.trained:
         return measured
-    train = training_examples(planned.examples, instruction)
-    dev = dev_examples(examples.dev, planned.examples, instruction)
-    longest = max(count(each.prompt + each.answer) + 1 for each in (*train, *dev))
+    turns = [turn for example in (*planned.examples, *examples.dev) for turn in turns_of(example)]
+    longest = max(count(turn.prompt + turn.answer) + 1 for turn in turns)
     if longest > context:
         return replace(measured, skipped=f"an example of {longest} tokens does not fit into the context of {context}")
     if planned.arm.method == "sft":
         return measured
-    teacher = max(count(each.context) for each in (*train, *dev))
+    teacher = longest_for_teacher(planned.examples, examples.dev, instruction, count)
     measured = replace(measured, teacher_tokens=teacher)
     if teacher + recipe.training.target_tokens > context:
         return replace(

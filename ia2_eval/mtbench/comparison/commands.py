@@ -14,6 +14,7 @@ from rich.text import Text
 from ia2_eval.atomic import write_atomically
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError
+from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.lock import sole_run
 from ia2_eval.leaderboard.figures import write_figure
 from ia2_eval.mtbench.bench import Bench, load_bench
@@ -26,12 +27,14 @@ from ia2_eval.mtbench.comparison.rows import result_rows, to_csv
 from ia2_eval.mtbench.comparison.run import ArmRunner, Outcome
 from ia2_eval.mtbench.comparison.table import comparison_tables, left_out
 from ia2_eval.mtbench.comparison.training import AdapterTrainer
+from ia2_eval.mtbench.generation.backends import get_backend, require_supported
 from ia2_eval.mtbench.generation.models import OpenModel, open_model
 from ia2_eval.mtbench.judging.judge import judge_answers
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.judging.judgments import Judgment, read_judgments
 from ia2_eval.mtbench.layout import Layout
 from ia2_eval.mtbench.prompts.sources import INSTRUCTION, load_prompt_set
+from ia2_eval.mtbench.questions import spread
 from ia2_eval.mtbench.reports.render import print_tables, to_markdown
 from ia2_eval.mtbench.reports.scores import scores
 
@@ -49,7 +52,7 @@ def compare_command(
     """Run a comparison; 0 when every arm that fits is done and judged, 1 when some failed, 130 when interrupted.
 
     Args:
-        recipe: YAML file.
+        recipe: YAML file, or the name of a shipped one.
         out: directory for everything.
         data_dir: local data; None for `IA2_DATA_DIR`.
         device: see `open_model`.
@@ -65,8 +68,9 @@ def compare_command(
     asked = load_comparison(recipe)
     if judge is not None:
         asked = asked.model_copy(update={"judge": judge})
+    require_supported(get_backend(asked.model.backend), asked.decoding)
     bench = load_bench(asked.bench, data_dir)
-    bench = replace(bench, questions=bench.questions[: asked.limit])
+    bench = replace(bench, questions=spread(bench.questions, asked.limit))
 
     def say(line: str) -> None:
         console.print(Text(line), soft_wrap=True)
@@ -87,10 +91,12 @@ def compare_command(
             say(
                 f"{len(held_out)} of {len(examples.held_out)} held-out examples fit behind every prompt; those are used"
             )
-        runner = ArmRunner(model, trainer, bench.questions, held_out, asked.decoding, Layout(out), say)
+        layout = Layout(out)
         try:
-            outcomes = runner.run(planned)
-            failed = _judge(asked, bench, Layout(out), outcomes, console)
+            with remembered() as interruption:
+                runner = ArmRunner(model, trainer, bench.questions, held_out, asked.decoding, layout, say, interruption)
+                outcomes = runner.run(planned)
+            failed = _judge(asked, bench, layout, outcomes, console)
         except KeyboardInterrupt:
             say("interrupted: what is done is kept; the same command continues")
             return INTERRUPTED
@@ -119,7 +125,7 @@ def _report(recipe: ComparisonRecipe, bench: Bench, outcomes: Sequence[Outcome],
     notes = left_out(outcomes)
     if not rows:
         raise UserError("\n  ".join(["no arm has a result:", *notes]))
-    tables = comparison_tables(rows, judge, recipe.training.dev)
+    tables = comparison_tables(rows, recipe.judge, recipe.training.dev)
     print_tables(tables, notes, console)
     title = f"{recipe.name}: {recipe.model.base} on {bench.name}, examples from {recipe.data}\n" + (
         "mean over questions and seeds, 95 % interval over questions; dots: seeds"
@@ -159,7 +165,7 @@ def _print_plan(
     run = [each for each in planned if not each.skipped]
     texts = len(run) * recipe.decoding.samples * sum(len(question.turns) for question in bench.questions)
     judged = texts * recipe.judge.repeats if recipe.judge else 0
-    context = "" if model.max_length is None else f"tokens; the context has {model.max_length:,}, answers included. "
+    context = "" if model.max_length is None else f"Prompts in tokens; the context has {model.max_length:,}. "
     console.print(
         Text(
             f"{context}{len(run)} arms on {len(bench.questions)} questions: "

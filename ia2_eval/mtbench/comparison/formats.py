@@ -24,7 +24,7 @@ response is cut behind the closing fence, and ends with the end-of-sequence toke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ia2_eval.mtbench.generation.fenced_answer import fenced_answer
@@ -57,7 +57,7 @@ def training_examples(examples: Sequence[Demonstration], instruction: str) -> li
     return [
         pair
         for place, example in enumerate(examples)
-        for pair in _turns(example, instruction, (*examples[:place], *examples[place + 1 :]))
+        for pair in turns_of(example, instruction, (*examples[:place], *examples[place + 1 :]))
     ]
 
 
@@ -65,10 +65,13 @@ def dev_examples(
     dev: Sequence[Demonstration], examples: Sequence[Demonstration], instruction: str
 ) -> list[TrainingExample]:
     """One for each turn of each dev example; the teacher is shown all N examples."""
-    return [pair for example in dev for pair in _turns(example, instruction, examples)]
+    return [pair for example in dev for pair in turns_of(example, instruction, examples)]
 
 
-def _turns(example: Demonstration, instruction: str, shown: Sequence[Demonstration]) -> list[TrainingExample]:
+def turns_of(
+    example: Demonstration, instruction: str = "", shown: Sequence[Demonstration] = ()
+) -> list[TrainingExample]:
+    """One for each turn, with what the teacher is shown."""
     from ia2_training import TrainingExample
 
     text = build_prompt_set("teacher", instruction, shown, HEADINGS).text
@@ -79,6 +82,23 @@ def _turns(example: Demonstration, instruction: str, shown: Sequence[Demonstrati
         TrainingExample(NOTHING.prompt(queries[: last + 1], answers[:last]), closed(answers[last]), demonstrations)
         for last in range(len(queries))
     ]
+
+
+def longest_for_teacher(
+    examples: Sequence[Demonstration], dev: Sequence[Demonstration], instruction: str, count: Callable[[str], int]
+) -> int:
+    """Tokens of the longest text that the teacher reads.
+
+    Each training text has all N examples but the last answer of one, the longest therefore all but the shortest such
+    answer; rendering and counting all N would take N squared.
+    """
+    shortest = min(range(len(examples)), key=lambda place: count(examples[place].turns[-1].answer or ""))
+    others = (*examples[:shortest], *examples[shortest + 1 :])
+    contexts = [turns_of(examples[shortest], instruction, others)[-1].context]
+    if dev:
+        longest = max(dev, key=lambda example: count(turns_of(example)[-1].prompt))
+        contexts.append(turns_of(longest, instruction, examples)[-1].context)
+    return max(map(count, contexts))
 
 
 def closed(answer: str) -> str:

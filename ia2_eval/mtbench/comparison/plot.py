@@ -7,7 +7,7 @@ from math import isnan, log2
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ia2_eval.leaderboard.style import MethodStyle, method_styles
-from ia2_eval.mtbench.comparison.recipe import WITHOUT_EXAMPLES
+from ia2_eval.mtbench.comparison.recipe import METHODS, WITHOUT_EXAMPLES
 from ia2_eval.mtbench.comparison.rows import LIKELIHOOD, SCORE, TURNS, Row
 from ia2_eval.mtbench.comparison.run import Outcome
 
@@ -41,11 +41,17 @@ def comparison_figure(rows: Sequence[Row], outcomes: Sequence[Outcome], judge: s
     from matplotlib.figure import Figure
 
     panels = [panel for panel in _panels(judge) if any(row[3:5] == panel[:2] for row in rows)]
-    styles = method_styles({outcome.arm.method for outcome in outcomes})
+    found = method_styles({outcome.arm.method for outcome in outcomes})
+    styles = {method: found[method] for method in METHODS if method in found}
     figure = Figure(figsize=(max(5.2, 3.6 * len(panels)), 4.1), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         _draw(axis, panel, [row for row in rows if row[3:5] == panel[:2]], outcomes, styles)
+    turns = [axis for axis, panel in zip(axes, panels, strict=True) if panel.measure != LIKELIHOOD]
+    for axis in turns[1:]:
+        axis.sharey(turns[0])
+    for axis in turns:
+        axis.autoscale(axis="y")
     handles: dict[str, Any] = {}
     for axis in axes:
         handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}

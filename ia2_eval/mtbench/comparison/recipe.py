@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
-from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.errors import did_you_mean
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Full, Lora
 from ia2_eval.experiments.recipe import LearningRate, NoRepeats, NotEmpty, Seed
-from ia2_eval.experiments.recipe_faults import describe_fault
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.bench import MT_BENCH
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
 from ia2_eval.mtbench.generation.backends import BACKENDS
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
+from ia2_eval.mtbench.recipe_file import read_recipe
 
 UNTRAINED: Mapping[str, str] = {
     "no_icl": "the base model with the headings alone",
@@ -70,14 +69,13 @@ class ComparisonRecipe(Frozen):
     data: str = Field(description="JSON lines as LIMA's or Alpaca's, or `embedded:arithmetic`")
     n: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NotEmpty, NoRepeats] = Field(description="numbers N")
     seeds: Annotated[tuple[Seed, ...], NotEmpty, NoRepeats] = Field(description="draws of the examples")
-    methods: Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], NotEmpty, NoRepeats] = (
-        *UNTRAINED,
-        *("sft", "ia2", "ia2_sft"),
+    methods: Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], NotEmpty, NoRepeats] = Field(
+        default=(*UNTRAINED, "sft", "ia2", "ia2_sft"), validate_default=True
     )
     training: Training = Training()
     instruction: str | None = Field(default=None, description="of `instruction` and `icl`; the shipped one if left out")
     bench: str = MT_BENCH
-    limit: int | None = Field(default=None, ge=1, description="the first questions only")
+    limit: int | None = Field(default=None, ge=1, description="questions, taken from the categories in turn")
     decoding: DecodingSettings = Field(default=PRESETS["greedy"], description="settings, or the name of a preset")
     held_out: int = Field(
         default=50, ge=0, description="examples kept back, whose answers' likelihood is measured; 0: none"
@@ -130,8 +128,7 @@ class ComparisonRecipe(Frozen):
         return max(self.n)
 
 
-MODELS: dict[str, type[BaseModel]] = {
-    "": ComparisonRecipe,
+PARTS: Mapping[str, type[BaseModel]] = {
     "model": ModelSettings,
     "training": Training,
     "decoding": DecodingSettings,
@@ -141,22 +138,9 @@ MODELS: dict[str, type[BaseModel]] = {
 
 
 def load_comparison(path: Path) -> ComparisonRecipe:
-    """Read a recipe.
+    """Read a recipe, by its path or its shipped name.
 
     Raises:
         UserError: the file is missing or no YAML, or the recipe has faults; all of them are listed.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no recipe {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: a recipe is a mapping of keys to values, found {type(content).__name__}")
-    try:
-        return ComparisonRecipe.model_validate(content)
-    except ValidationError as error:
-        faults = [f"  {describe_fault(fault, MODELS)}" for fault in error.errors()]
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise UserError("\n".join([f"{path} has {count}:", *faults])) from None
+    return read_recipe(path, ComparisonRecipe, PARTS)

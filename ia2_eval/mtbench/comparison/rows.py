@@ -15,7 +15,7 @@ from math import fsum
 from statistics import stdev
 from typing import NamedTuple
 
-from ia2_eval.leaderboard.style import table_order
+from ia2_eval.mtbench.comparison.recipe import METHODS
 from ia2_eval.mtbench.comparison.run import Outcome
 from ia2_eval.mtbench.reports.degeneration import MEASURES, Measure, degeneration
 from ia2_eval.mtbench.reports.estimates import Estimate, pooled_mean
@@ -48,14 +48,14 @@ Statistic = Callable[[Sequence[Outcome]], "Estimate | None"]
 
 
 def result_rows(outcomes: Sequence[Outcome], judged: Mapping[str, ModelScores]) -> tuple[Row, ...]:
-    """Rows of all arms that are done: methods in the order of tables, N ascending.
+    """Rows of all arms that are done: methods in the order of `METHODS`, N ascending.
 
     Args:
         outcomes: of all arms.
         judged: scores by model id; empty without a judge.
     """
     groups: dict[tuple[str, int | None], list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda each: (table_order(each.arm.method), each.arm.n or 0)):
+    for outcome in sorted(outcomes, key=lambda each: (METHODS.index(each.arm.method), each.arm.n or 0)):
         if outcome.record.status == "done":
             groups.setdefault((outcome.arm.method, outcome.arm.n), []).append(outcome)
     reference = {(o.arm.n, o.arm.seed): o.arm.model_id for o in outcomes if o.arm.method == REFERENCE}

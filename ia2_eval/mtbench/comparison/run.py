@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ia2_eval.experiments.interruption import Interruption
 from ia2_eval.frozen import one_line
 from ia2_eval.mtbench.comparison.arms import Arm, PlannedArm
 from ia2_eval.mtbench.comparison.likelihood import answer_likelihoods
@@ -44,6 +45,7 @@ class ArmRunner:
     decoding: DecodingSettings
     layout: Layout
     say: Say
+    interruption: Interruption
 
     def run(self, planned: Sequence[PlannedArm]) -> list[Outcome]:
         """Run the arms that are not done; one that fails does not keep the others from running."""
@@ -64,6 +66,7 @@ class ArmRunner:
         try:
             return self._run(planned)
         except Exception as error:
+            self.interruption.check()
             reason = f"{type(error).__name__}: {one_line(error)}"
             self.say(f"{arm.model_id}: failed: {reason}")
             return Outcome(arm, ArmRecord(model_id=arm.model_id, status="failed", reason=reason))

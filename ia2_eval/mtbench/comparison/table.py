@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ia2_eval.leaderboard.style import method_title
 from ia2_eval.mtbench.comparison.rows import DIFFERENCE, LIKELIHOOD, SCORE, TURNS, Row
 from ia2_eval.mtbench.comparison.run import Outcome
+from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.reports.degeneration import NGRAM
 from ia2_eval.mtbench.reports.tables import NOT_KNOWN, Cell, Table, shown
 
@@ -16,12 +17,12 @@ INTERVALS = (
 )
 
 
-def comparison_tables(rows: Sequence[Row], judge: str | None, dev: int) -> tuple[Table, ...]:
+def comparison_tables(rows: Sequence[Row], judge: JudgeSettings | None, dev: int) -> tuple[Table, ...]:
     """Scores, if there is a judge, and what is measured without one.
 
     Args:
         rows: of `result_rows`.
-        judge: its name.
+        judge: who rated the answers, if anyone did.
         dev: examples beyond N that chose the weights of trained arms.
     """
     extra = [f"The weights of trained methods were chosen on {dev} further labelled examples."] if dev else []
@@ -40,7 +41,7 @@ def left_out(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     )
 
 
-def _scores(rows: Sequence[Row], judge: str, extra: Sequence[str]) -> Table:
+def _scores(rows: Sequence[Row], judge: JudgeSettings, extra: Sequence[str]) -> Table:
     lines = []
     for method, n in _groups(rows):
         scores = [_find(rows, method, n, SCORE, turn) for turn in TURNS]
@@ -50,10 +51,12 @@ def _scores(rows: Sequence[Row], judge: str, extra: Sequence[str]) -> Table:
         lines.append((*_name(method, n), *cells, (str(max((row.seeds for row in scores if row), default=0)),)))
     header = ("method", "N", "turn 1", "turn 2", "turn 1 - ICL", "turn 2 - ICL", "seeds")
     caption = (
-        f"Mean rating by {judge}, 1 to 10. {INTERVALS}",
+        f"Mean rating by {judge.model}, 1 to 10. {INTERVALS}",
         "- ICL: difference to in-context learning on the same examples, paired by question.",
         *extra,
     )
+    if judge.is_trial:
+        caption += ("Warning: the trial judge judges nothing; these scores show how everything works, no more.",)
     return Table("Score against the number N of examples", header, tuple(lines), caption)
 
 

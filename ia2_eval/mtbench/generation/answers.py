@@ -42,6 +42,8 @@ class ModelAnswer(BaseModel):
     choices: tuple[Choice, ...] = Field(min_length=1)
     tstamp: float = 0.0
     """When it was complete, seconds since 1970."""
+    category: str | None = None
+    """Of the question; FastChat's own files do not say."""
 
 
 def read_answers(path: Path) -> tuple[ModelAnswer, ...]:
@@ -87,6 +89,7 @@ def _complete(
             model_id=model_id,
             choices=choices,
             tstamp=max(text.tstamp for row in rows for text in row),
+            category=question.category,
         )
 
 

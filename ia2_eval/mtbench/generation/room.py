@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from ia2_eval.errors import UserError
-from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import OpenModel
+from ia2_eval.mtbench.prompts import length
+from ia2_eval.mtbench.prompts.length import Room
+from ia2_eval.mtbench.prompts.prompt_set import PromptSet
+from ia2_eval.mtbench.questions import Question
 
 UNLIMITED = 2**31
 
@@ -17,23 +19,16 @@ def room_behind(model: OpenModel, prompt: str) -> int:
     return UNLIMITED if tokens is None or context is None else context - tokens
 
 
-def require_room(model: OpenModel, prompts: Mapping[int, str], decoding: DecodingSettings) -> None:
-    """
-    Args:
-        model: who is asked.
-        prompts: of the first turn, by question.
-        decoding: how many tokens an answer may have.
+def require_room(
+    model: OpenModel, prompt_set: PromptSet, questions: Sequence[Question], max_new_tokens: int
+) -> Room | None:
+    """What a run needs at most; None where only the endpoint knows.
 
     Raises:
-        UserError: a prompt does not leave them.
+        UserError: the first turn of a question does not fit, or leaves no room for an answer.
     """
-    rooms = {question_id: room_behind(model, prompt) for question_id, prompt in prompts.items()}
-    lacking = {question_id: room for question_id, room in rooms.items() if room < decoding.max_new_tokens}
-    if lacking:
-        worst = min(lacking, key=lacking.__getitem__)
-        context = model.max_length or 0
-        raise UserError(
-            f"{len(lacking)} of {len(rooms)} prompts leave no room for an answer of {decoding.max_new_tokens} tokens: "
-            f"that of question {worst} has {context - lacking[worst]} tokens, the context of the model {context}. "
-            "Use fewer demonstrations, a lower --max-new-tokens, or a model with a longer context."
-        )
+    if model.max_length is None:
+        return None
+    return length.require_room(
+        prompt_set, questions, lambda text: model.count_tokens(text) or 0, model.max_length, max_new_tokens
+    )

@@ -57,7 +57,9 @@ def generate_answers(
     require_supported(model.backend, decoding)
     conversation = ChatConversation(model.lm) if prompt_set is None else UrialConversation(prompt_set, clean_up)
     run = _Run(model, conversation, decoding, layout, model_id, say)
-    require_room(model, {q.question_id: conversation.prompt(q.turns[:1], ()) for q in questions}, decoding)
+    room = None if prompt_set is None else require_room(model, prompt_set, questions, decoding.max_new_tokens)
+    if room is not None and room.warning is not None:
+        say(f"{model_id}: {room.warning}")
     with sole_run(layout.texts(model_id).parent):
         write_settings(
             layout.settings(model_id),

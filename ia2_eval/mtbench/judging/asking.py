@@ -68,9 +68,8 @@ async def _ask_all(
         try:
             await asyncio.gather(*workers)
         except OSError as error:
-            raise UserError(
-                f"cannot write {error.filename}: {error.strerror}; mend it, then run the same command"
-            ) from error
+            path = error.filename or settings.cache
+            raise UserError(f"the cache {path}: {error.strerror}; mend it, then run the same command") from error
         finally:
             for worker in workers:
                 worker.cancel()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from ia2_eval.commands import INTERRUPTED
+from ia2_eval.errors import UserError
+from ia2_eval.frozen import one_line
 from ia2_eval.mtbench.bench import load_bench
 from ia2_eval.mtbench.judging.judge import JudgeOutcome, judge_answers, judge_pairs
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
@@ -16,6 +19,17 @@ from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment
 from ia2_eval.mtbench.layout import Layout
 
 FAILURES_SHOWN = 10
+
+
+def judge_settings(**given: object) -> JudgeSettings:
+    """
+    Raises:
+        UserError: a setting cannot work.
+    """
+    try:
+        return JudgeSettings.model_validate(given)
+    except ValidationError as error:
+        raise UserError(f"the judge cannot be asked: {one_line(error)}") from None
 
 
 def judge_command(
@@ -35,6 +49,8 @@ def judge_command(
     Raises:
         UserError: nothing can be judged, or the judge cannot go on; what was judged is kept.
     """
+    if baseline is not None and not pairwise:
+        raise UserError("--baseline names the model that others are compared with: give --pairwise too")
     layout = Layout(out)
     questions = load_bench(bench, data_dir, references)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -136,16 +135,18 @@ class Endpoint:
         return max(backoff, fault.wait if isinstance(fault, _PassingError) else 0.0)
 
     async def _ask_once(self, messages: Sequence[Mapping[str, str]]) -> Completion:
+        import anyio
         import openai
 
         await self._pace.turn()
         self.tally.requests += 1
         try:
-            call = self._client.chat.completions.with_raw_response.create(**self._request(messages))
-            # The library's time-out is for each read, and a reply may trickle in for ever.
-            raw = await asyncio.wait_for(call, self.settings.timeout)
+            # The library's time-out is for each read, and a reply may trickle in for ever; asyncio.wait_for would
+            # lose a cancellation that comes together with the reply (Python before 3.12).
+            with anyio.fail_after(self.settings.timeout):
+                raw = await self._client.chat.completions.with_raw_response.create(**self._request(messages))
             completion = Completion.model_validate_json(raw.content)
-        except (asyncio.TimeoutError, openai.APITimeoutError):
+        except (TimeoutError, openai.APITimeoutError):
             fault = _PassingError(f"no reply within {self.settings.timeout:g} s")
         except openai.APIStatusError as error:
             fault = self._read_status(error)
@@ -199,7 +200,9 @@ class Endpoint:
 
     def _said(self, error: APIStatusError) -> str:
         """The endpoint's own words on one line, without the key."""
-        words = " ".join(str(error.message).split())
+        body = error.body
+        words = body["message"] if isinstance(body, dict) and "message" in body else error.message
+        words = " ".join(str(words).split())
         return (words.replace(self._key, "...") if self._key else words)[:300]
 
 
@@ -217,4 +220,4 @@ def _key(settings: JudgeSettings, url: str) -> str:
         return key
     if url == OPENAI_URL:
         raise UserError(f"there is no key for {url}: set {settings.api_key_variable}, or give --judge-base-url")
-    return "none"  # many servers of one's own want none, and the library wants one
+    return "no-key-given"  # many servers of one's own want none, and the library wants one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from ia2_eval.mtbench.judging.cost import Plan, print_plan
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment
 from ia2_eval.mtbench.judging.ledger import Ledger
-from ia2_eval.mtbench.judging.matches import Identity, Match, Row, answers_to, read_all_answers
+from ia2_eval.mtbench.judging.matches import Answers, Identity, Match, Row, answers_to, read_all_answers
 from ia2_eval.mtbench.judging.progress import watch
+from ia2_eval.mtbench.judging.reply_cache import ReplyCache
 from ia2_eval.mtbench.judging.tally import Tally
 from ia2_eval.mtbench.layout import Layout
 
@@ -72,7 +73,7 @@ def judge_answers(
         KeyboardInterrupt: Ctrl-C; what was judged is kept.
     """
     answers = read_all_answers(layout, bench, model_ids)
-    _say_missing(bench, {model: len(of_model) for model, of_model in answers.items()}, console)
+    _say_missing(bench, answers, console)
     path = layout.judgments(settings.model, "single")
 
     def current(ledger: Ledger[Judgment]) -> list[Match[Judgment]]:
@@ -111,7 +112,7 @@ def judge_pairs(
     if model_ids is not None and baseline is not None:
         model_ids = [*model_ids, baseline]
     answers = read_all_answers(layout, bench, model_ids)
-    _say_missing(bench, {model: len(of_model) for model, of_model in answers.items()}, console)
+    _say_missing(bench, answers, console)
     matches = pairs.pair_matches(bench, answers, settings, baseline)
     path = layout.judgments(settings.model, "pair")
     return _judge(path, PairJudgment, pairs.identity, lambda _: matches, lambda _: True, settings, console, dry_run)
@@ -174,7 +175,8 @@ def _judge(
             console.print(Text(said, style="yellow"), soft_wrap=True)
         if kept:
             console.print(f"{kept:,} of {len(asked):,} are judged", highlight=False)
-        plan = Plan.of(call for match in waiting for call in match.calls)
+        cache = ReplyCache(settings.cache) if settings.cache else ()
+        plan = Plan.of(call for match in waiting for call in match.calls if call.key not in cache)
         print_plan(plan, settings, console)
         if dry_run:
             return JudgeOutcome(len(waiting), kept, 0, (), plan.calls.total(), path)
@@ -219,8 +221,12 @@ def _stale(ledger: Ledger[Row], matches: dict[Identity, Match[Row]]) -> list[Ide
     return [each for each, row in ledger.rows.items() if each in matches and row.key != matches[each].key]
 
 
-def _say_missing(bench: Bench, answered: dict[str, int], console: Console) -> None:
-    for model, count in answered.items():
+def _say_missing(bench: Bench, answers: Mapping[str, Answers], console: Console) -> None:
+    by_count: dict[int, list[str]] = {}
+    for model, of_model in answers.items():
+        by_count.setdefault(len(of_model), []).append(model)
+    for count, models in sorted(by_count.items()):
         if count < len(bench.questions):
-            said = f"{model} has answers to {count} of {len(bench.questions)} questions; these are judged"
+            names = ", ".join(models[:3]) + (f" and {len(models) - 3} more" if len(models) > 3 else "")
+            said = f"answers to {count} of {len(bench.questions)} questions, which are judged: {names}"
             console.print(Text(said, style="yellow"), soft_wrap=True)

@@ -40,6 +40,8 @@ def pair_matches(
             for model, of_model in ((first, answers[first]), (second, answers[second]))
         }
         matches += [_match(each, settings) for each in planned(bench, judges, rules.make_match, rows, first, second)]
+    if not matches:
+        raise UserError(f"{', '.join(answers)} have answered no question in common")
     return sorted(matches, key=lambda match: match.identity)
 
 

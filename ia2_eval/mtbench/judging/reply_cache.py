@@ -19,6 +19,9 @@ class ReplyCache:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).exists()
+
     def get(self, key: str) -> Reply | None:
         """The reply, or None; a file that is damaged is set aside."""
         path = self._path(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
@@ -52,9 +53,15 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     judge: TrialJudge
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing where whoever asked has gone away."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes, and the second would wait for the first
     server: _Server
 
     def do_POST(self) -> None:

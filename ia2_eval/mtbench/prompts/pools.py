@@ -127,8 +127,8 @@ def _text(row: Any, key: str) -> str:
 
 def _unusable(demonstration: Demonstration, headings: Headings) -> str | None:
     for turn in demonstration.turns:
-        if not turn.query.strip() or not (turn.answer or "").strip():
-            return f"a {'query' if not turn.query.strip() else 'answer'} has nothing in it".replace(
-                "a answer", "an answer"
-            )
+        if not turn.query.strip():
+            return "a query has nothing in it"
+        if not (turn.answer or "").strip():
+            return "an answer has nothing in it"
     return heading_within(demonstration, headings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,11 +61,16 @@ class _Readable(yaml.SafeDumper):  # type: ignore[misc]
     """Texts of several lines as blocks, where YAML can say them so."""
 
 
-def _as_block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+_OTHER_LINE_ENDS = re.compile("[\r\x85\u2028\u2029]")
+"""YAML reads them as newlines, unless they are escaped."""
 
 
-_Readable.add_representer(str, _as_block)
+def _as_scalar(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _OTHER_LINE_ENDS.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Readable.add_representer(str, _as_scalar)
 
 _KNOWN: Mapping[str, type[BaseModel]] = {"demonstrations": Demonstration, "turns": Turn, "headings": Headings}
 

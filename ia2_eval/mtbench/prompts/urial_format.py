@@ -73,7 +73,9 @@ def remarks(name: str, text: str) -> tuple[Remark, ...]:
         UserError: as in `parse_prompt`.
     """
     prompt_set, found = _parse(name, text)
-    if not is_regular(prompt_set) and not found:
+    if not prompt_set.demonstrations:
+        found.append(Remark(1, f"no line is {prompt_set.headings.query!r}: all of it is the instruction"))
+    elif not is_regular(prompt_set) and not found:
         line = _first_difference(text, _rendered(prompt_set))
         found.append(Remark(line, "blank lines or fences are not as in URIAL's own sets; they are kept as they are"))
     return tuple(sorted(found, key=lambda remark: remark.line))
@@ -132,7 +134,7 @@ def _blocks(name: str, text: str, headings: Headings, places: list[re.Match[str]
         said, after = body.strip("\r\n"), ""
         if headings.fence:
             opening, closings = _OPENING.match(body), list(_CLOSING.finditer(body))
-            if opening is None or not closings or closings[-1].start() < opening.start() + body.index(FENCE) + 3:
+            if opening is None or not closings or closings[-1].start() <= body.index(FENCE):
                 raise UserError(
                     f"{name}, line {line}: what stands under {place['heading']!r} is not between two {FENCE}"
                 )

@@ -17,7 +17,7 @@ from ia2_eval.mtbench.reports.figures import draw_figures
 from ia2_eval.mtbench.reports.render import print_tables, to_markdown
 from ia2_eval.mtbench.reports.results import results
 from ia2_eval.mtbench.reports.sources import categories_of, read_sources
-from ia2_eval.mtbench.reports.tables import tables
+from ia2_eval.mtbench.reports.tables import WARNING, tables
 from ia2_eval.mtbench.reports.tidy import tidy, to_csv, to_json
 
 ReportFormat = Literal["table", "csv", "markdown", "json"]
@@ -46,7 +46,7 @@ def report_command(
         duplicates: what is done with several judgments of the same repeat of the same answer.
         compare_judges: whether each pair of judges is compared.
         reference: model that others are compared with, and the only opponent that counts in pairwise files.
-        bench: whose categories; None: MT-Bench's, if all question ids are of it.
+        bench: whose categories; None: as the answers say, or MT-Bench's if all question ids are of it.
         questions: FastChat's question.jsonl, for the categories.
         data_dir: where the bench is.
         models: which to report; empty for all.
@@ -62,16 +62,18 @@ def report_command(
     if directory is None and not judgments:
         raise UserError("nothing to report: give the --out directory of generate, sweep or judge, or --judgments FILE")
     sources = read_sources(directory, judgments, models)
-    found = results(
-        sources, categories_of(sources.question_ids, bench, questions, data_dir), duplicates, reference, compare_judges
-    )
+    categories = categories_of(sources, bench, questions, data_dir)
+    found = results(sources, categories, duplicates, reference, compare_judges)
     shown, rows = tables(found), tidy(found)
     title = "MT-Bench report"
     folder = out or (directory / "report" if directory else None)
+    captions = [line for table in shown for line in table.caption]
     if output_format == "csv":
         sys.stdout.write(to_csv(rows))
+        for line in (*found.notes, *(line for line in captions if line.startswith(WARNING))):
+            print(line, file=sys.stderr)
     elif output_format == "json":
-        sys.stdout.write(to_json(rows, [*found.notes, *(line for table in shown for line in table.caption)]))
+        sys.stdout.write(to_json(rows, [*found.notes, *captions]))
     elif output_format == "markdown":
         sys.stdout.write(to_markdown(title, shown, found.notes))
     else:

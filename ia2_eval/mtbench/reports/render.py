@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ia2_eval.mtbench.reports.tables import Cell, Table
+from ia2_eval.mtbench.reports.tables import WARNING, Cell, Table
 
 LONGEST_NAME = 28
 """Characters of a name, beyond which it is folded."""
@@ -24,7 +24,7 @@ def print_tables(tables: Sequence[Table], notes: Sequence[str], console: Console
         for block in _blocks(table, console.width):
             console.print(block, crop=False)
         for line in table.caption:
-            console.print(Text(line, style="yellow" if line.startswith("Warning") else "dim"))
+            console.print(Text(line, style="yellow" if line.startswith(WARNING) else "dim"))
         console.print()
     for note in notes:
         console.print(Text(f"Note: {note}"), soft_wrap=True)

@@ -22,8 +22,9 @@ class Setting(NamedTuple):
     base: str
 
     def values(self) -> dict[str, Value]:
-        """Of each field that can be an axis."""
-        return {"model": self.base, "prompt set": self.prompt_set or "chat template", **self.decoding.model_dump()}
+        """Of each field that can be an axis; samples and seed are repetitions."""
+        decoding = self.decoding.model_dump(exclude={"samples", "seed"})
+        return {"model": self.base, "prompt set": self.prompt_set or "chat template", **decoding}
 
 
 class Axis(NamedTuple):

@@ -44,6 +44,12 @@ class Sources:
         return tuple(dict.fromkeys(named))
 
     @property
+    def categories(self) -> dict[int, str]:
+        """Of the questions whose answers say so, as this package's do."""
+        rows = (answer for answers in self.answers.values() for answer in answers)
+        return {answer.question_id: answer.category for answer in rows if answer.category is not None}
+
+    @property
     def question_ids(self) -> frozenset[int]:
         of_answers = {answer.question_id for answers in self.answers.values() for answer in answers}
         rows: Iterable[Judgment | PairJudgment] = (*self.judgments, *self.pairs)
@@ -76,17 +82,20 @@ def read_sources(directory: Path | None, judgments: Sequence[Path], models: Coll
 
 
 def categories_of(
-    ids: Collection[int], bench: str | None, questions: Path | None, data_dir: Path | None = None
+    sources: Sources, bench: str | None, questions: Path | None, data_dir: Path | None = None
 ) -> Mapping[int, str]:
-    """Category of each question. Where neither a bench nor a file is named, MT-Bench's if all ids are of it, else none.
+    """Category of each question. Where neither a bench nor a file is named: as the answers say, or MT-Bench's if all
+    ids are of it, else none.
 
     Raises:
         UserError: both are named, one cannot be read, or it has none of the questions.
     """
+    ids = sources.question_ids
     if bench is not None and questions is not None:
         raise UserError(f"--bench {bench} and --questions {questions}: both say which questions these are; name one")
     if bench is None and questions is None:
-        return MT_BENCH_IDS if all(id in MT_BENCH_IDS for id in ids) else {}
+        known = sources.categories
+        return known if known.keys() >= ids else MT_BENCH_IDS if MT_BENCH_IDS.keys() >= ids else {}
     asked = load_questions(questions) if questions is not None else load_bench(bench or "", data_dir).questions
     if not any(question.question_id in ids for question in asked):
         shown = ", ".join(map(str, sorted(ids)[:3]))

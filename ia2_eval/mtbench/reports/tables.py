@@ -17,6 +17,12 @@ Cell = tuple[str, ...]
 """A value, and where it has one its interval: side by side, or one above the other."""
 
 NOT_KNOWN: Cell = ("–",)
+WARNING = "Warning:"
+"""How a line of a caption begins that says what can make scores wrong."""
+
+
+FEW = 10
+"""Questions: bootstrap intervals over fewer are not to be relied on."""
 
 
 class Table(NamedTuple):
@@ -47,9 +53,9 @@ def origin(judge: str, scored: Sequence[ModelScores] | Sequence[PairScores]) -> 
     when = f", judged {' to '.join(dict.fromkeys((dates[0], dates[-1])))}" if dates else ", dates not known"
     yield f"Judge: {judge}, served by {' and '.join(served) if served else '(not recorded)'}{when}."
     if len(served) > 1:
-        yield f"Warning: {len(served)} models served this judge; scores from different ones do not compare."
+        yield f"{WARNING} {len(served)} models served this judge; scores from different ones do not compare."
     if len(dates) > 1:
-        yield f"Warning: judged on {len(dates)} days; what serves a judge's name can change, so compare with care."
+        yield f"{WARNING} judged on {len(dates)} days; what serves a judge's name can change, so compare with care."
 
 
 def rows_left_out(scored: Sequence[ModelScores] | Sequence[PairScores], rule: str, total: int) -> str:
@@ -89,6 +95,7 @@ def _of_judge(results: Results, judge: str) -> Iterator[Table]:
             f"Ratings from 1 to 10; average: over all rated rows (as FastChat). [ ]: {INTERVAL} (up to {questions}).",
             rows_left_out(scored, results.duplicates, total),
             *origin(judge, scored),
+            *([f"{WARNING} intervals over {questions} questions are too narrow."] if questions < FEW else []),
         ),
     )
     yield from _differences(results, judge, turns)

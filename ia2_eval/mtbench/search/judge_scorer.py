@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -36,7 +36,6 @@ class JudgeScorer:
     settings: ScorerSettings
     layout: Layout
     """Where the answers are kept."""
-    say: Callable[[str], None]
     unit: str = "rating from 1 to 10"
 
     def score(self, prompt_set: PromptSet, items: Sequence[DevItem]) -> list[float | None]:

@@ -30,8 +30,8 @@ def search_figure(result: SearchResult) -> Figure:
     axes = figure.subplots(lines, columns, squeeze=False)
     for panel in axes.flat[panels:]:
         panel.set_axis_off()
-    for panel, found in zip(axes.flat, result.rounds, strict=False):
-        _draw_round(panel, found, result.dev_items)
+    for panel, found, before in zip(axes.flat, result.rounds, (None, *result.rounds), strict=False):
+        _draw_round(panel, found, before, result.dev_items)
     low = min(panel.get_ylim()[0] for panel in axes.flat[: panels - 1])
     high = max(panel.get_ylim()[1] for panel in axes.flat[: panels - 1])
     for panel in axes.flat[: panels - 1]:
@@ -40,15 +40,16 @@ def search_figure(result: SearchResult) -> Figure:
     for panel in axes[:, 0]:
         panel.set_ylabel(f"gain ({result.unit})")
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    for handle, label in zip(*axes.flat[panels - 1].get_legend_handles_labels(), strict=True):
-        if label not in labels:
-            handles, labels = [*handles, handle], [*labels, label]
+    for panel in axes.flat[1:panels]:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            if label not in labels:
+                handles, labels = [*handles, handle], [*labels, label]
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), columnspacing=1.2)
     figure.suptitle(f"{result.name}: demonstrations put before {result.start!r}\nbars: 95 % intervals, paired by item")
     return figure
 
 
-def _draw_round(panel: Any, found: RoundResult, dev_items: int) -> None:
+def _draw_round(panel: Any, found: RoundResult, before: RoundResult | None, dev_items: int) -> None:
     shown = [(candidate, candidate.gain) for candidate in found.candidates if candidate.gain is not None]
     shown.sort(key=lambda pair: -pair[1].value)
     for place, (candidate, gain) in enumerate(shown, start=1):
@@ -60,6 +61,8 @@ def _draw_round(panel: Any, found: RoundResult, dev_items: int) -> None:
         if candidate.rank == 1:
             _point(panel, place, gain, DEV, "*", "chosen, on the dev set", True)
     panel.axhline(0, color="black", linewidth=1, label="starting set")
+    if before is not None and before.dev_gain is not None:
+        panel.axhline(before.dev_gain.value, color=DEV, linewidth=1, linestyle=":", label="chosen in the round before")
     panel.set_title(f"round {found.round}: {found.scored_pairs} of {found.exhaustive_pairs} scores")
     panel.set_xlabel("candidates, by gain on the dev set")
     panel.grid(axis="y")

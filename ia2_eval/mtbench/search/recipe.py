@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
-from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.experiments.recipe_faults import describe_fault
+from ia2_eval.errors import did_you_mean
+from ia2_eval.experiments.recipe import NoRepeats, Seed
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
+from ia2_eval.mtbench.generation.conversation import CleanUp
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
+from ia2_eval.mtbench.recipe_file import read_recipe
 
 Strategy = Literal["exhaustive", "racing"]
 ScorerKind = Literal["log_likelihood", "judge"]
@@ -24,7 +25,7 @@ class PoolSettings(Frozen):
 
     path: str = Field(description="JSON lines, beside the recipe or in the data directory; or embedded:NAME/SPLIT")
     limit: int | None = Field(default=None, ge=1, description="draw this many; all when left out")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="of the draw")
+    seed: Seed = Field(default=0, description="of the draw")
 
 
 class DevSettings(Frozen):
@@ -41,7 +42,7 @@ class ScorerSettings(Frozen):
     judge: JudgeSettings | None = None
     bench: str = Field(default="mt_bench", description="whose judge prompts are used; its questions are refused")
     decoding: DecodingSettings = Field(default=PRESETS["greedy"], description="of the answers; a preset by its name")
-    clean_up: Literal["fence", "paper"] = "fence"
+    clean_up: CleanUp = "fence"
 
     @field_validator("judge", mode="before")
     @classmethod
@@ -61,7 +62,8 @@ class ScorerSettings(Frozen):
     def _has_effect(self) -> ScorerSettings:
         if self.kind == "judge" and self.judge is None:
             raise ValueError("the kind `judge` needs a judge, such as judge: {model: trial}")
-        idle = sorted(self.model_fields_set - {"kind"})
+        fields = ScorerSettings.model_fields
+        idle = [name for name in fields if name != "kind" and getattr(self, name) != fields[name].default]
         if self.kind == "log_likelihood" and idle:
             raise ValueError(f"{' and '.join(idle)} without effect: log_likelihood needs no answers and no judge")
         return self
@@ -82,29 +84,33 @@ class SearchRecipe(Frozen):
     budget: int | None = Field(
         default=None, ge=1, description="racing: (candidate, item) pairs scored per round; a quarter of all by default"
     )
-    greedy_sizes: tuple[int, ...] = Field(
+    greedy_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoRepeats] = Field(
         default=(), description="also write prompt sets of this many demonstrations, the best ones of round 1 added"
     )
     scorer: ScorerSettings
-    seed: int = Field(default=0, ge=0, lt=2**32, description="of the dev and the held-out set")
+    seed: Seed = Field(default=0, description="of the dev and the held-out set")
 
     @field_validator("model", mode="before")
     @classmethod
     def _base_alone(cls, value: Any) -> Any:
         return {"base": value} if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _has_effect(self) -> SearchRecipe:
-        idle = sorted(self.model_fields_set & {"eta", "budget"})
-        if self.strategy == "exhaustive" and idle:
-            raise ValueError(f"{' and '.join(idle)} without effect: every candidate is scored on every item")
-        if self.model.chat:
-            raise ValueError("model.chat: a chat model takes no prompt set, so there is nothing to search")
-        return self
+    @field_validator("model")
+    @classmethod
+    def _takes_prompts(cls, model: ModelSettings) -> ModelSettings:
+        if model.chat:
+            raise ValueError("chat: true leaves nothing to search: a chat model takes no prompt set")
+        return model
+
+    @field_validator("eta", "budget")
+    @classmethod
+    def _of_racing(cls, value: int | None, read: ValidationInfo) -> int | None:
+        if read.data.get("strategy") == "exhaustive" and value is not None:
+            raise ValueError("without effect: an exhaustive search scores every candidate on every item")
+        return value
 
 
-MODELS: dict[str, type[BaseModel]] = {
-    "": SearchRecipe,
+PARTS: dict[str, type[BaseModel]] = {
     "model": ModelSettings,
     "pool": PoolSettings,
     "dev": DevSettings,
@@ -118,19 +124,6 @@ MODELS: dict[str, type[BaseModel]] = {
 def load_search_recipe(path: Path) -> SearchRecipe:
     """
     Raises:
-        UserError: the file is missing or no YAML, or the recipe has faults; all of them are listed.
+        UserError: there is no such recipe, or it has faults; all of them are listed.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no recipe {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: a recipe is a mapping of keys to values, found {type(content).__name__}")
-    try:
-        return SearchRecipe.model_validate(content)
-    except ValidationError as error:
-        faults = [f"  {describe_fault(fault, MODELS).removeprefix(': ')}" for fault in error.errors()]
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise UserError("\n".join([f"{path} has {count}:", *faults])) from None
+    return read_recipe(path, SearchRecipe, PARTS)

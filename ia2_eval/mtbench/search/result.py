@@ -29,8 +29,12 @@ class Gain(Frozen):
     """That both sides have a score for."""
 
     def __str__(self) -> str:
-        interval = "" if self.lower is None else f" [{self.lower:+.3f}, {self.upper:+.3f}]"
-        return f"{self.value:+.3f}{interval}"
+        return f"{self.value:+.3f} {self.interval}".rstrip()
+
+    @property
+    def interval(self) -> str:
+        """Such as `[+0.120, +0.340]`; empty if there is none."""
+        return "" if self.lower is None else f"[{self.lower:+.3f}, {self.upper:+.3f}]"
 
 
 class Ranked(Frozen):
@@ -88,11 +92,13 @@ class SearchResult(Frozen):
     start_dev_score: float | None
     start_held_out_score: float | None
     rounds: tuple[RoundResult, ...]
+    best_round: int
+    """The one with the highest score on the dev set, the first of equals: its set is the winner."""
     left_out: tuple[LeftOutCandidate, ...]
     unscored: int
     """(Prompt set, item) pairs without a score, which no comparison counts."""
     statement: str
-    """How much of the last round's gain is selection bias."""
+    """How much of the winner's gain is selection bias."""
 
 
 def report(
@@ -143,6 +149,7 @@ def report(
                 ),
             )
         )
+    best = max(results, key=lambda found: -np.inf if found.dev_gain is None else found.dev_gain.value)
     return SearchResult(
         name=name,
         unit=scores.scorer.unit,
@@ -153,9 +160,10 @@ def report(
         start_dev_score=_mean(start_dev),
         start_held_out_score=_mean(start_held_out),
         rounds=tuple(results),
+        best_round=best.round,
         left_out=tuple(LeftOutCandidate(**vars(each)) for each in left_out),
         unscored=sum(score is None for score in scores.ledger.scores.values()),
-        statement=statement(results[-1], scores.scorer.unit),
+        statement=statement(best, scores.scorer.unit),
     )
 
 
@@ -183,18 +191,18 @@ def bias(dev: Gain | None, held_out: Gain | None) -> Gain | None:
     return Gain(value=value, lower=value - reach, upper=value + reach, standard_error=error, items=items)
 
 
-def statement(last: RoundResult, unit: str) -> str:
+def statement(best: RoundResult, unit: str) -> str:
     """How much of a gain is selection bias, in words and numbers."""
-    if last.dev_gain is None or last.held_out_gain is None or last.bias is None:
+    if best.dev_gain is None or best.held_out_gain is None or best.bias is None:
         return "Too few items have a score to say how much of the gain is selection bias."
-    certain = last.bias.lower is not None and last.bias.lower > 0
+    certain = best.bias.lower is not None and best.bias.lower > 0
     if certain:
         words = "which is selection bias: the winner was chosen on the dev set, partly for its luck there"
     else:
         words = "selection bias as far as the items can tell, and not distinguishable from none"
     return (
-        f"Over the starting set, the winner gains {last.dev_gain} {unit} on the dev set that it was chosen on, and "
-        f"{last.held_out_gain} on the held-out set. The difference is {last.bias}, {words}. "
+        f"Over the starting set, the winner (round {best.round}) gains {best.dev_gain} {unit} on the dev set that it "
+        f"was chosen on, and {best.held_out_gain} on the held-out set. The difference is {best.bias}, {words}. "
         "Report the held-out gain. Intervals: 95 %, paired by item."
     )
 

@@ -84,7 +84,8 @@ def _blocks(counts: Sequence[int], items: int, exponent: float) -> list[int]:
     logarithms = -exponent * np.log(counts)
     weights = np.exp(logarithms - logarithms.max())
     spare = items - len(counts)
-    return [1 + int(spare * weight) for weight in (weights / weights.sum())[:-1]]
+    shares = spare * weights / weights.sum() + 1e-9  # a share of 9 is not to become 8
+    return [1 + int(share) for share in shares[:-1]]
 
 
 def _schedule(counts: Sequence[int], blocks: Sequence[int], items: int) -> Schedule:

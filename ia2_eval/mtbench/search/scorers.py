@@ -15,8 +15,9 @@ from ia2_eval.mtbench.search.data import DevItem
 class Scorer(Protocol):
     """Gives a score to a prompt set on each of some items; higher is better."""
 
-    unit: str
-    """Of the scores, for tables."""
+    @property
+    def unit(self) -> str:
+        """Of the scores, for tables."""
 
     def score(self, prompt_set: PromptSet, items: Sequence[DevItem]) -> list[float | None]:
         """None for an item without a score, which is then left out of comparisons."""

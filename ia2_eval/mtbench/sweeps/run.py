@@ -147,7 +147,7 @@ def _finish(
     data_dir: Path | None,
     console: Console,
 ) -> int:
-    """Judge and report what is there."""
+    """Judge and report what is there; the exit status."""
     answered = [arm.model_id for arm in arms if arm.model_id not in failed]
     status = 1 if failed else 0
     if not answered:
@@ -157,4 +157,7 @@ def _finish(
 
         outcome = judge_answers(layout, bench, recipe.judge, answered, console)
         status = 1 if outcome.failed else status
+    from ia2_eval.mtbench.reports.commands import report_command
+
+    report_command(layout.directory, (), "table", "last", False, None, None, None, data_dir, answered, None, console)
     return status
