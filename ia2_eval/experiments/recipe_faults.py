@@ -50,7 +50,7 @@ def describe_fault(fault: Mapping[str, Any], models: Mapping[str, type[BaseModel
         keys = ", ".join(_known_keys((*fault["loc"], ""), models))
         return f"{where}: must be a mapping with keys among {keys} (found {as_yaml(found)})"
     if kind == "value_error" and isinstance(found, list | tuple | dict | BaseModel):
-        return f"{where}: {fault['ctx']['error']}"
+        return f"{where}: {fault['ctx']['error']}" if where else str(fault["ctx"]["error"])
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return f"{where}: {reason} (found {as_yaml(found)})"
 

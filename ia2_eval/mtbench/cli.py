@@ -257,3 +257,20 @@ def report(
         Console(),
     )
     raise typer.Exit(status)
+
+
+@mtbench_app.command()
+def search(
+    recipe: Annotated[
+        Path, typer.Argument(help="YAML file, or the name of a shipped recipe such as `demonstration_search`.")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory for trials, prompt sets and the result.")],
+    data_dir: DataDir = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it costs and stop.")] = False,
+) -> None:
+    """Search the demonstrations that help most. Run it again to continue."""
+    from ia2_eval.mtbench.search.commands import search_command
+
+    raise typer.Exit(search_command(recipe, out, data_dir, device, batch_size, dry_run, Console()))

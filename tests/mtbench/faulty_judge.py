@@ -14,7 +14,7 @@ from typing import Any
 
 from ia2_eval.mtbench.judging.trial_judge import TrialJudge, completion, rating, reply, send
 
-STALL = 0.6
+STALL = 2.0
 """Time-out of tests in which the judge stalls: longer than a reply takes on a busy machine."""
 Fault = Callable[[dict[str, Any], BaseHTTPRequestHandler], None]
 
@@ -198,9 +198,10 @@ def expected(script: Script, messages: Sequence[Mapping[str, str]], retries: int
 def mixed(seed: int, share: float = 0.8, most: int = 4, kinds: Sequence[str] | None = None) -> Callable[[str], Script]:
     """A seeded mix of all faults that do not stop a run: `share` of the prompts meet one to `most` of them."""
     names = sorted(kinds or [*PASSING, *UNREAD, *REFUSED, *DECLINED])
+    weights = [0.2 if name == "stall" else 1.0 for name in names]  # each takes the time-out
 
     def script(prompt: str) -> Script:
         chance = random.Random(f"{seed} {prompt}")
-        return chance.choices(names, k=chance.randint(1, most)) if chance.random() < share else []
+        return chance.choices(names, weights, k=chance.randint(1, most)) if chance.random() < share else []
 
     return script

@@ -72,7 +72,9 @@ def test_the_statement_says_which_gain_to_report() -> None:
     assert "+0.200 [+0.000, +0.400] on the held-out set" in certain
     assert "The difference is +0.800 [+0.523, +1.077], which is selection bias" in certain
     assert "Report the held-out gain." in certain
-    assert "not distinguishable from none" in statement(a_round(2, dev=1.0, held_out=0.9, error=0.1), "points")
+    assert "no selection bias can be told for certain" in statement(
+        a_round(2, dev=1.0, held_out=0.9, error=0.1), "points"
+    )
     nothing = a_round(1, 1, 1).model_copy(update={"held_out_gain": None, "bias": None})
     assert statement(nothing, "points").startswith("Too few items have a score")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DODGE = 0.1  # between methods at the same N, in doublings of N
 WIDEST = 0.6  # from the first to the last method at the same N
+NO_RESULT = "no result (skipped or failed)"
 LINES: Mapping[str, str] = {"no_icl": "--", "instruction": ":"}
 
 
@@ -55,6 +56,8 @@ def comparison_figure(rows: Sequence[Row], outcomes: Sequence[Outcome], judge: s
     handles: dict[str, Any] = {}
     for axis in axes:
         handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if (cross := handles.pop(NO_RESULT, None)) is not None:
+        handles[NO_RESULT] = cross  # last
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 2 * len(panels) + 1))
     figure.suptitle(title, fontsize=10)
     return figure
@@ -121,7 +124,7 @@ def _draw(
                 s=28,
                 color=style.colour,
                 transform=axis.get_xaxis_transform(),
-                label=f"{style.title}: no result",
+                label=NO_RESULT,
             )
     axis.set_title(panel.title)
     axis.set_ylabel(panel.axis)

@@ -101,7 +101,9 @@ def search(
         UserError: the starting set or all candidates cannot be scored, or the budget is not enough.
     """
     if fault := lacking(start):
-        raise UserError(f"the starting set {start.name!r} {fault}: use a shorter one or a model with a longer context")
+        raise UserError(
+            f"the starting set {start.name!r} {fault}: take a shorter set, shorter items, or a model with more context"
+        )
     scores.of(start, data.dev, "dev", 0)
     rounds: list[Round] = []
     left_out: list[LeftOut] = []

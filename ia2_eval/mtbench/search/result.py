@@ -199,7 +199,7 @@ def statement(best: RoundResult, unit: str) -> str:
     if certain:
         words = "which is selection bias: the winner was chosen on the dev set, partly for its luck there"
     else:
-        words = "selection bias as far as the items can tell, and not distinguishable from none"
+        words = "from which no selection bias can be told for certain with so many items"
     return (
         f"Over the starting set, the winner (round {best.round}) gains {best.dev_gain} {unit} on the dev set that it "
         f"was chosen on, and {best.held_out_gain} on the held-out set. The difference is {best.bias}, {words}. "
