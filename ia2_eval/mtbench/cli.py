@@ -205,6 +205,68 @@ def sweep(
 
 
 @mtbench_app.command()
+def judge(
+    out: Annotated[Path, typer.Option(help="The --out of generate or sweep, or a FastChat directory like it.")],
+    judge_model: Annotated[
+        str, typer.Option(help="Name of the judge at its endpoint; `trial`: a stand-in that judges nothing.")
+    ],
+    judge_base_url: Annotated[
+        str | None, typer.Option(help="OpenAI-compatible endpoint. Default: OPENAI_BASE_URL, else OpenAI's.")
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Whose answers; repeatable. Default: all.")] = None,
+    bench: Bench = "mt_bench",
+    references: Annotated[
+        Path | None, typer.Option(help="Reference answers, FastChat's model_answer rows. Default: the bench's.")
+    ] = None,
+    pairwise: Annotated[
+        bool, typer.Option("--pairwise", help="Compare models in both orders instead of rating.")
+    ] = False,
+    baseline: Annotated[
+        str | None, typer.Option(help="With --pairwise: the model that all others are compared with.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Judgments of each answer.")] = 1,
+    temperature: Annotated[float, typer.Option(help="Of the judge.")] = 0.0,
+    max_tokens: Annotated[int, typer.Option(help="Of a judgment.")] = 2048,
+    judge_reasoning: Annotated[
+        bool,
+        typer.Option(
+            "--judge-reasoning", help="Send max_completion_tokens and no temperature, as reasoning models ask."
+        ),
+    ] = False,
+    concurrency: Annotated[int, typer.Option(help="Requests at a time.")] = 8,
+    requests_per_minute: Annotated[int | None, typer.Option(help="At most. Default: as many as it takes.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for a whole reply.")] = 120.0,
+    judge_cache: Annotated[Path | None, typer.Option(help="Keep replies here, for other runs too.")] = None,
+    price_in: Annotated[float | None, typer.Option(help="Per million tokens.")] = None,
+    price_out: Annotated[float | None, typer.Option(help="Per million tokens.")] = None,
+    data_dir: DataDir = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show calls and cost, ask nothing.")] = False,
+) -> None:
+    """Have a judge rate answers; the key comes from OPENAI_API_KEY. Run it again to do what is missing."""
+    from ia2_eval.mtbench.judging.commands import judge_command, judge_settings
+
+    settings = judge_settings(
+        model=judge_model,
+        base_url=judge_base_url,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        reasoning=judge_reasoning,
+        repeats=repeats,
+        concurrency=concurrency,
+        requests_per_minute=requests_per_minute,
+        timeout=timeout,
+        cache=judge_cache,
+        price_in=price_in,
+        price_out=price_out,
+    )
+    console = Console(stderr=not dry_run)
+    status = judge_command(
+        out, settings, tuple(model or ()) or None, bench, data_dir, references, pairwise, baseline, console, dry_run
+    )
+    raise typer.Exit(status)
+
+
+@mtbench_app.command()
 def report(
     directory: Annotated[
         Path | None, typer.Argument(help="The --out of generate, sweep or judge; files go to its report/.")
