@@ -81,12 +81,19 @@ def grid(settings: Sequence[Setting]) -> Grid | None:
 
 
 def labels(settings: Sequence[Setting]) -> dict[str, str]:
-    """A short name of each model id: what its decoding is called, after the model and the prompt set where these vary;
-    the model id itself where that does not tell all apart."""
+    """A short name of each model id: what its decoding is called, without what all have in common, after the model and
+    the prompt set where these vary; the model id itself where that does not tell all apart."""
     shown = [name for name in ("model", "prompt set") if name in {axis.name for axis in axes(settings)}]
+    names = [setting.decoding.name.split("_") for setting in settings]
+    common = {part for part in names[0][1:] if all(part in name for name in names)} if len(names) > 1 else set()
     short = {
-        setting.model_id: " ".join([*(str(setting.values()[name]) for name in shown), setting.decoding.name])
-        for setting in settings
+        setting.model_id: " ".join(
+            [
+                *(str(setting.values()[name]) for name in shown),
+                "_".join(part for part in decoding if part not in common),
+            ]
+        )
+        for setting, decoding in zip(settings, names, strict=True)
     }
     return short if len(set(short.values())) == len(short) else {model: model for model in short}
 

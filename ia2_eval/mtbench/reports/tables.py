@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import NamedTuple
 
+from ia2_eval.mtbench.judging.trial_judge import SERVED_BY
 from ia2_eval.mtbench.reports.agreement import Agreement
 from ia2_eval.mtbench.reports.degeneration import MEASURES, NGRAM
 from ia2_eval.mtbench.reports.estimates import INTERVAL, Estimate
 from ia2_eval.mtbench.reports.pairwise import RATES, PairScores
 from ia2_eval.mtbench.reports.results import Results
 from ia2_eval.mtbench.reports.scores import ModelScores
+from ia2_eval.mtbench.reports.settings import labels
 
 Cell = tuple[str, ...]
 """A value, and where it has one its interval: side by side, or one above the other."""
@@ -43,7 +45,27 @@ def tables(results: Results) -> tuple[Table, ...]:
         found.append(_degeneration(results))
     if results.agreements:
         found.append(_agreement(results.agreements))
-    return tuple(found)
+    return tuple(_shortened(found, results))
+
+
+def _shortened(found: Sequence[Table], results: Results) -> Iterator[Table]:
+    """With short names in place of long model ids, where all answers are this package's own."""
+    models = {*results.degeneration, *(of_model.model for of_model in results.scored)}
+    settings = [results.settings[model] for model in results.settings if model in models]
+    names = labels(settings) if len(settings) == len(models) > 1 else {}
+    if all(name == model for model, name in names.items()):
+        yield from found
+        return
+    longest = sorted(names, key=len, reverse=True)  # a model id may begin with another one
+
+    def short(text: str) -> str:
+        model = next((model for model in longest if text.startswith(model)), None)
+        return text if model is None else names[model] + text[len(model) :]
+
+    said = f"Names are those of the decoding; the model id of {names[longest[0]]} is {longest[0]}."
+    for table in found:
+        rows = tuple(tuple(tuple(map(short, cell)) for cell in row) for row in table.rows)
+        yield table._replace(rows=rows, caption=(*table.caption, said) if table is found[0] else table.caption)
 
 
 def origin(judge: str, scored: Sequence[ModelScores] | Sequence[PairScores]) -> Iterator[str]:
@@ -52,6 +74,8 @@ def origin(judge: str, scored: Sequence[ModelScores] | Sequence[PairScores]) -> 
     dates = sorted({date for of_model in scored for date in of_model.dates})
     when = f", judged {' to '.join(dict.fromkeys((dates[0], dates[-1])))}" if dates else ", dates not known"
     yield f"Judge: {judge}, served by {' and '.join(served) if served else '(not recorded)'}{when}."
+    if SERVED_BY in served:
+        yield f"{WARNING} the trial judge judges nothing: these numbers only show what a report looks like."
     if len(served) > 1:
         yield f"{WARNING} {len(served)} models served this judge; scores from different ones do not compare."
     if len(dates) > 1:
