@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 KEYS = ("ia2_source", "ia2_eval", "ia2_seed", "ia2_n", "ia2_protocol", "ia2_data_dir")
+MTBENCH_KEYS = ("ia2_bench", "ia2_prompts", "ia2_clean_up")
+"""Of the MT-Bench tasks: the metadata of a command are those of all its tasks."""
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 
 
@@ -121,7 +123,7 @@ def _dataset(
 
 def _refuse_unknown_keys(others: Iterable[str]) -> None:
     for key in others:
-        if key.startswith("ia2_"):
+        if key.startswith("ia2_") and key not in MTBENCH_KEYS:
             raise UserError(f"Unknown metadata key {key!r}.{did_you_mean(key, KEYS)}")
 
 

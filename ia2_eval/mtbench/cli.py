@@ -214,6 +214,10 @@ def judge(
         str | None, typer.Option(help="OpenAI-compatible endpoint. Default: OPENAI_BASE_URL, else OpenAI's.")
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="Whose answers; repeatable. Default: all.")] = None,
+    lm_eval_samples: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE: answers that lm-eval's --log_samples wrote, put into model_answer/NAME.jsonl."),
+    ] = None,
     bench: Bench = "mt_bench",
     references: Annotated[
         Path | None, typer.Option(help="Reference answers, FastChat's model_answer rows. Default: the bench's.")
@@ -244,7 +248,10 @@ def judge(
 ) -> None:
     """Have a judge rate answers; the key comes from OPENAI_API_KEY. Run it again to do what is missing."""
     from ia2_eval.mtbench.judging.commands import judge_command, judge_settings
+    from ia2_eval.mtbench.lm_eval_samples import add_answers
 
+    for given in lm_eval_samples or ():
+        add_answers(out, given)
     settings = judge_settings(
         model=judge_model,
         base_url=judge_base_url,
@@ -336,3 +343,30 @@ def search(
     from ia2_eval.mtbench.search.commands import search_command
 
     raise typer.Exit(search_command(recipe, out, data_dir, device, batch_size, dry_run, Console()))
+
+
+@mtbench_app.command()
+def compare(
+    recipe: Annotated[
+        Path, typer.Argument(help="YAML file, or the name of a shipped recipe such as `embedded_comparison`.")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory for answers, adapters, judgments, table and plot.")],
+    judge_model: Annotated[
+        str | None, typer.Option(help="A judge in place of the recipe's; `trial`: a stand-in that judges nothing.")
+    ] = None,
+    judge_base_url: Annotated[
+        str | None, typer.Option(help="Its OpenAI-compatible endpoint. Default: OPENAI_BASE_URL, else OpenAI's.")
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show arms, prompt lengths and counts, and stop.")] = False,
+) -> None:
+    """In-context learning against fine-tuning on the same examples. Run it again to do what is missing."""
+    from ia2_eval.mtbench.comparison.commands import compare_command
+    from ia2_eval.mtbench.judging.commands import judge_settings
+
+    if judge_base_url is not None and judge_model is None:
+        raise UserError("--judge-base-url without --judge-model: say which judge is there")
+    judge = None if judge_model is None else judge_settings(model=judge_model, base_url=judge_base_url)
+    raise typer.Exit(compare_command(recipe, out, data_dir, device, batch_size, dry_run, Console(), judge))

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer
+from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer, read_answers, write_answers
+from ia2_eval.mtbench.layout import Layout
 from ia2_eval.mtbench.questions import Question, read_lines
 
 
@@ -19,6 +20,22 @@ class _Sample(BaseModel):
 
     doc: Question
     filtered_resps: tuple[str, ...] = Field(min_length=1)
+
+
+def add_answers(out: Path, given: str) -> None:
+    """Write the answers of `NAME=FILE` to `model_answer/NAME.jsonl`.
+
+    Raises:
+        UserError: it is not of this form, the file has no such samples, or there are other answers of this name.
+    """
+    name, equals, file = given.partition("=")
+    if not (name and equals and file):
+        raise UserError(f"--lm-eval-samples {given!r}: give NAME=FILE, such as llama=samples_ia2_mtbench_....jsonl")
+    path = Layout(out).answers(name)
+    answers = answers_from_samples(Path(file), name)
+    if path.exists() and [row.choices for row in read_answers(path)] != [row.choices for row in answers]:
+        raise UserError(f"{path} has other answers than {file}: choose another name")
+    write_answers(path, answers)
 
 
 def answers_from_samples(path: Path, model_id: str) -> tuple[ModelAnswer, ...]:
@@ -47,5 +64,6 @@ def answers_from_samples(path: Path, model_id: str) -> tuple[ModelAnswer, ...]:
             model_id=model_id,
             choices=tuple(Choice(index=index, turns=choice) for index, choice in enumerate(choices)),
             tstamp=path.stat().st_mtime,
+            category=sample.doc.category,
         )
     return tuple(answers[question_id] for question_id in sorted(answers))

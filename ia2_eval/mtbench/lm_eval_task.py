@@ -34,7 +34,7 @@ from ia2_eval.scoring.model_answers import GeneratedText
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-KEYS = ("ia2_bench", "ia2_prompts", "ia2_clean_up", "ia2_data_dir")
+KEYS = (*lm_eval_dataset.MTBENCH_KEYS, "ia2_data_dir")
 LATER_TURNS = "generate_later_turns"
 
 

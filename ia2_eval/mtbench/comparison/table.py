@@ -48,8 +48,8 @@ def _scores(rows: Sequence[Row], judge: JudgeSettings, extra: Sequence[str]) -> 
         differences = [_find(rows, method, n, DIFFERENCE, turn) for turn in TURNS]
         cells: list[Cell] = [_spread(row) for row in scores]
         cells += [shown(row.estimate if row else None, signed=True) for row in differences]
-        lines.append((*_name(method, n), *cells, (str(max((row.seeds for row in scores if row), default=0)),)))
-    header = ("method", "N", "turn 1", "turn 2", "turn 1 - ICL", "turn 2 - ICL", "seeds")
+        lines.append((_name(method, n), *cells, (str(max((row.seeds for row in scores if row), default=0)),)))
+    header = ("method", "turn 1", "turn 2", "turn 1 - ICL", "turn 2 - ICL", "seeds")
     caption = (
         f"Mean rating by {judge.model}, 1 to 10. {INTERVALS}",
         "- ICL: difference to in-context learning on the same examples, paired by question.",
@@ -68,22 +68,23 @@ def _without_judge(rows: Sequence[Row], extra: Sequence[str]) -> Table:
             for turn in TURNS:
                 row = _find(rows, method, n, measure, turn)
                 cells.append(shown(row.estimate if row else None, digits, per_cent=share)[:1])
-        lines.append((*_name(method, n), *cells))
+        lines.append((_name(method, n), *cells))
     names = [f"{name}, turn {turn}" for name in ("repetition", "words", "empty %") for turn in TURNS]
     caption = (
         f"Log-likelihood: of the answers to held-out examples, turn 1, in nats per token. {INTERVALS}",
         f"Repetition: share of an answer's word {NGRAM}-grams that were there before. Intervals and more: CSV.",
         *extra,
     )
-    return Table("Without a judge", ("method", "N", "log-likelihood", *names), tuple(lines), caption)
+    return Table("Without a judge", ("method", "log-likelihood", *names), tuple(lines), caption)
 
 
 def _groups(rows: Sequence[Row]) -> list[tuple[str, int | None]]:
     return list(dict.fromkeys((row.method, row.n) for row in rows))
 
 
-def _name(method: str, n: int | None) -> tuple[Cell, Cell]:
-    return (method_title(method),), NOT_KNOWN if n is None else (str(n),)
+def _name(method: str, n: int | None) -> Cell:
+    """In one column, which a table that is too wide repeats."""
+    return (method_title(method) if n is None else f"{method_title(method)}, N={n}",)
 
 
 def _find(rows: Sequence[Row], method: str, n: int | None, measure: str, turn: int) -> Row | None:
