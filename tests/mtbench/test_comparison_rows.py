@@ -121,8 +121,8 @@ def test_csv() -> None:
 
 def test_tables() -> None:
     with_scores, without = comparison_tables(ROWS, JUDGE, dev=7)
-    icl = next(line for line in with_scores.rows if line[0] == ("ICL",))
-    assert icl[1:3] == (("3",), ("6.00 ± 1.41", "[4.50, 7.50]"))
+    icl = next(line for line in with_scores.rows if line[0] == ("ICL, N=3",))
+    assert icl[1] == ("6.00 ± 1.41", "[4.50, 7.50]")
     assert any("7 further labelled examples" in line for line in with_scores.caption)
     assert [table.title for table in comparison_tables(ROWS, None, 0)] == [without.title]
     assert any("judges nothing" in line for line in comparison_tables(ROWS, JudgeSettings(model="trial"), 0)[0].caption)
