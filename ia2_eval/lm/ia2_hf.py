@@ -97,6 +97,10 @@ class IA2HF(HFLM):  # type: ignore[misc]
         """Whether the base can read shared prefixes; None until it was of use."""
         return self._shares
 
+    def forget_prefix(self) -> None:
+        """Let go of what was kept of the last shared prefix: the model is about to change."""
+        self._kept = None
+
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         super().set_cache_hook(own_answers(self, cache_hook))
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ia2_eval.benchmarks.load import data_directory
 from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.mtbench.downloads import MT_BENCH_FILES, cached, download
+from ia2_eval.mtbench.downloads import MT_BENCH_FILES, download
 from ia2_eval.mtbench.generation.answers import read_answers
 from ia2_eval.mtbench.questions import Question, load_questions, read_lines
 
@@ -112,14 +112,6 @@ def load_bench(name: str = MT_BENCH, data_dir: Path | None = None, references: P
         reference_source=f"{', '.join(authors)} ({references.name})",
         sha256=_sha256(questions, judge_prompts, turns),
     )
-
-
-def known_questions(data_dir: Path | None = None) -> tuple[Question, ...]:
-    """The questions of MT-Bench if they are on this machine, else none. Nothing is fetched."""
-    local = data_directory(data_dir)
-    places = [local / MT_BENCH / "question.jsonl"] if local is not None else []
-    places.append(cached(MT_BENCH_FILES[0]))
-    return next((load_questions(path) for path in places if path.is_file()), ())
 
 
 def _directory(name: str, data_dir: Path | None) -> Path:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_UNSAFE = str.maketrans({"/": "_", "\\": "_", ":": "_", " ": "_"})
+from ia2_eval.errors import UserError
+
+_UNSAFE = re.compile(r"""[/\\:*?"<>|\s\x00-\x1f\x7f]""")
+LONGEST_NAME = 200
+"""Bytes of a file name without its suffix; file systems take 255 with it."""
 
 
 @dataclass(frozen=True)
@@ -43,4 +48,32 @@ class Layout:
 
 def file_name(name: str) -> str:
     """A name such as `org/model` as one of a file."""
-    return name.translate(_UNSAFE)
+    return _UNSAFE.sub("_", name)
+
+
+def answers_name(base: str, prompts: str, decoding: str, adapter: str | None = None) -> str:
+    """The model id of answers that were given none, such as `Mistral-7B-v0.1--urial--t0_rp1.15_max2048`.
+
+    Args:
+        base: hub name, directory, or an endpoint's name of the model.
+        prompts: name of the prompt set, or `chat`.
+        decoding: name of the setting.
+        adapter: name of the adapter on it.
+    """
+    name = Path(base).name
+    name = name if name.strip(".") else Path(base).resolve().name
+    return model_id_of("--".join([f"{name}+{adapter}" if adapter else name, prompts, decoding]))
+
+
+def model_id_of(name: str) -> str:
+    """A name that was asked for, as one of files.
+
+    Raises:
+        UserError: files cannot be called so.
+    """
+    model_id = file_name(name)
+    if not model_id.strip("._"):
+        raise UserError(f"the model id {name!r} is no name of a file: give one with letters or digits")
+    if len(model_id.encode()) > LONGEST_NAME:
+        raise UserError(f"the model id {name!r} has more than {LONGEST_NAME} bytes: give a shorter one with --model-id")
+    return model_id

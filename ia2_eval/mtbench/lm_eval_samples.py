@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer, read_answers, write_answers
-from ia2_eval.mtbench.layout import Layout
+from ia2_eval.mtbench.layout import Layout, model_id_of
 from ia2_eval.mtbench.questions import Question, read_lines
 
 
@@ -28,9 +28,10 @@ def add_answers(out: Path, given: str) -> None:
     Raises:
         UserError: it is not of this form, the file has no such samples, or there are other answers of this name.
     """
-    name, equals, file = given.partition("=")
-    if not (name and equals and file):
+    given_name, equals, file = given.partition("=")
+    if not (given_name and equals and file):
         raise UserError(f"--lm-eval-samples {given!r}: give NAME=FILE, such as llama=samples_ia2_mtbench_....jsonl")
+    name = model_id_of(given_name)
     path = Layout(out).answers(name)
     answers = answers_from_samples(Path(file), name)
     if path.exists() and [row.choices for row in read_answers(path)] != [row.choices for row in answers]:

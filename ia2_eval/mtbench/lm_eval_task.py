@@ -83,7 +83,7 @@ class MTBenchTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: Mapping[str, Any]) -> None:
         settings = dict(config)
         settings.pop("class", None)
-        metadata = settings.get("metadata") or {}
+        metadata = self._metadata = settings.get("metadata") or {}
         prompt_set = load_prompt_set(metadata.get("ia2_prompts", "default"), _directory(metadata.get("ia2_data_dir")))
         self.conversation: Conversation = UrialConversation(prompt_set, _clean_up(metadata.get("ia2_clean_up")))
         super().__init__(config=settings)
@@ -102,6 +102,8 @@ class MTBenchTask(ConfigurableTask):  # type: ignore[misc]
         if system_instruction:
             raise UserError("MT-Bench takes no --system_instruction: the prompt set (ia2_prompts) has the instruction")
         if apply_chat_template:
+            if given := [key for key in ("ia2_prompts", "ia2_clean_up") if key in self._metadata]:
+                raise UserError(f"{' and '.join(given)} without effect: --apply_chat_template takes no prompt set")
             self.conversation = ChatConversation(SimpleNamespace(apply_chat_template=chat_template))
         super().build_all_requests(**settings)
 
@@ -134,8 +136,8 @@ class MTBenchTask(ConfigurableTask):  # type: ignore[misc]
     def answer(self, text: str) -> Answer:
         """What of a generated text is the answer."""
         tokens = len(text.token_ends) if isinstance(text, GeneratedText) and text.token_ends else None
-        most = self.config.generation_kwargs.get("max_gen_toks")
-        return Answer(self.conversation.clean(text), tokens, None if tokens is None or most is None else tokens >= most)
+        complete = text.complete if isinstance(text, GeneratedText) else None
+        return Answer(self.conversation.clean(text), tokens, None if complete is None else not complete)
 
 
 class Answer(str):

@@ -32,7 +32,7 @@ def read_recipe(path: Path, kind: type[Kind], parts: Mapping[str, type[BaseModel
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: cannot be read as YAML: {error}") from error
+        raise UserError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file}: a recipe is a mapping of keys to values, found {type(content).__name__}")
     try:

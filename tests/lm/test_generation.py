@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -222,6 +222,16 @@ def test_draws_are_spread_as_the_probabilities() -> None:
     tokens = Decoding(do_sample=True).choose(logits.expand(len(draws), -1), draws=draws)
     shares = torch.bincount(tokens, minlength=64) / len(draws)
     torch.testing.assert_close(shares, logits.softmax(-1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scope", ["all", "generated"])
+def test_a_penalty_stays_with_its_row_when_others_are_done(
+    model: PreTrainedModel, scope: Literal["all", "generated"]
+) -> None:
+    decoding = Decoding(repetition_penalty=1.5, penalty_scope=scope)
+    together = tokens_of(generate(model, ROWS, at_a_fifth, MOST, decoding))
+    assert len({len(row) for row in together}) > 2
+    assert together == [tokens_of(generate(model, [row], at_a_fifth, MOST, decoding))[0] for row in ROWS]
 
 
 @pytest.mark.parametrize("prefix_ids", [[], BEGINNING], ids=["alone", "behind a prefix"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,11 +11,14 @@ from ia2_training.batches import TokenSequence, make_batch
 from ia2_training.losses import cross_entropy
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from transformers import PreTrainedModel
 
 from ia2_eval.errors import UserError
 from ia2_eval.lm import ia2_hf
 from ia2_eval.lm.base_model import Base, BaseModel, load, locate
+from ia2_eval.lm.generation import Generated
 from ia2_eval.lm.ia2_hf import IA2HF
+from ia2_eval.lm.shared_prefix import SharedPrefix
 from ia2_eval.scoring.model_answers import GeneratedText
 from tests.lm import tiny_models
 from tests.lm.equality import assert_same, ours
@@ -236,3 +240,52 @@ def test_prompts_are_tokenised_once_for_all_adapters(base: BaseModel, monkeypatc
     monkeypatch.setattr("ia2_eval.lm.ia2_hf.MOST_KEPT", 3)
     assert IA2HF(pretrained=base.model, tokenizer=base.tokenizer, tokens=tokens).loglikelihood(pairs) == answers
     assert len(tokens) <= 3
+
+
+def test_texts_with_seeds_of_their_own_are_generated_together(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    plain = ia2_hf.generate
+
+    def counted(model: PreTrainedModel, batch: Sequence[Sequence[int]], *rest: Any) -> list[Generated]:
+        rows.append(len(batch))
+        return plain(model, batch, *rest)
+
+    monkeypatch.setattr(ia2_hf, "generate", counted)
+    lm, settings = loaded(base, None), {"until": ["\n\n"], "max_gen_toks": 4, "do_sample": True, "temperature": 1.5}
+
+    def texts(seeds: Sequence[int]) -> list[str]:
+        asked = [(prompt, settings | {"seed": seed}) for prompt, seed in zip(PROMPTS, seeds, strict=False)]
+        return lm.generate_until([Instance("generate_until", {}, each, 0) for each in asked])
+
+    together = texts([1, 2, 3, 4])
+    assert rows == [4]
+    assert texts([1]) == together[:1] and texts([1, 5, 3, 4])[2:] == together[2:]
+    assert texts([5, 6, 7, 8]) != together
+
+
+def test_a_kept_prefix_is_read_once(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for prompts that have more in common, or of another set that begins alike; not for others, or once the model
+    is about to change."""
+    read: list[int] = []
+    plain = SharedPrefix.read
+
+    def counted(model: PreTrainedModel, token_ids: Sequence[int]) -> SharedPrefix:
+        read.append(len(token_ids))
+        return plain(model, token_ids)
+
+    monkeypatch.setattr(SharedPrefix, "read", counted)
+    lm = IA2HF(pretrained=base.model, tokenizer=base.tokenizer, batch_size=4, shares_prefix=True, keep_prefix=True)
+    forgetful = IA2HF(pretrained=base.model, tokenizer=base.tokenizer, batch_size=4)
+    shown = "3 plus 4 is 7.\n\n" * 20
+
+    def prompts(before: str) -> list[str]:
+        return [f"{before}{number} plus 2 is" for number in (1, 2, 5)]
+
+    expected = {before: generate(forgetful, prompts(before)) for before in (shown, f"{shown}9 minus ", shown[6:])}
+    read.clear()
+    for before, times in ((shown, 1), (shown, 0), (f"{shown}9 minus ", 0), (shown[6:], 1), (shown, 1)):
+        assert generate(lm, prompts(before)) == expected[before]
+        assert len(read) == times
+        read.clear()
+    lm.forget_prefix()
+    assert generate(lm, prompts(shown)) == expected[shown] and len(read) == 1

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ia2_eval.mtbench.generation.answer_settings import AnswerSettings, ModelSettings
 from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
-from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment
+from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment, Winner
 from ia2_eval.mtbench.layout import Layout
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "mt_bench"
@@ -45,7 +45,9 @@ def rated(
     )
 
 
-def match(question: int, g1: str, g2: str, *, turn: int = 1, models: tuple[str, str] = ("a", "b")) -> PairJudgment:
+def match(
+    question: int, g1: Winner, g2: Winner, *, turn: int = 1, models: tuple[str, str] = ("a", "b")
+) -> PairJudgment:
     return PairJudgment(
         question_id=question,
         model_1=models[0],

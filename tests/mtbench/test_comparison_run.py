@@ -93,6 +93,15 @@ def test_trained_models_do_not_answer_as_the_base_does(whole: Path) -> None:
     assert len({tuple(values) for values in likelihoods.values()}) == len(ARMS)
 
 
+def test_trainings_leave_the_base_as_it_was(whole: Path, tmp_path: Path) -> None:
+    """Arms that train nothing give the same before and after others were trained on the very same model."""
+    out = tmp_path / "after"
+    assert compare(out, methods=["no_icl", "icl"])[0] == 0
+    before, after = content(whole), content(out)
+    arms = {name for name in after if name.startswith(("arms/", "model_answer/"))}
+    assert len(arms) == 6 and {name: before[name] for name in arms} == {name: after[name] for name in arms}
+
+
 def test_a_complete_comparison_trains_and_generates_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = content(whole)
     monkeypatch.setattr(training, "training_examples", None)
@@ -115,18 +124,18 @@ def test_an_interrupted_comparison_and_one_with_failures_end_as_a_whole_one(
         return adapt(*arguments, **settings)
 
     monkeypatch.setattr(ia2_training, "adapt", faulty)
-    out = tmp_path / "faulty"
-    status, said = compare(out)
+    out, arms = tmp_path / "faulty", {"methods": ["no_icl", "ia2_sft", "sft", "ia2"], "n": [2]}
+    status, said = compare(out, **arms)
     assert status == INTERRUPTED and "the same command continues" in said
-    status, said = compare(out)
+    status, said = compare(out, **arms)
     assert status == 1 and "ValueError: out of luck" in said
     failed = [path for path in (out / "arms").iterdir() if json.loads(path.read_text())["status"] == "failed"]
     assert len(failed) == 1 and failed[0].stem in said
-    assert compare(out)[0] == 0
-    assert len(calls) == 8  # six trainings, of which two were tried twice
-    expected = content(whole)
-    found = content(out)
-    assert {name for name in expected if expected[name] != found.get(name)} == set()
+    assert compare(out, **arms)[0] == 0
+    assert len(calls) == 5  # three trainings, of which two were tried twice
+    expected, found = content(whole), content(out)
+    names = {name for name in expected if "no_icl" in name or ("_n2_" in name and "icl_n2" not in name)}
+    assert len(names) > 12 and {name for name in names if expected[name] != found.get(name)} == set()
 
 
 def test_phases_go_on_from_the_adapter_of_before(whole: Path, tmp_path: Path) -> None:
@@ -166,6 +175,16 @@ def test_what_does_not_fit_is_skipped_with_numbers(tmp_path: Path) -> None:
     reason = "icl_n550_s0 skipped: the prompt set 'icl_n550_s0' does not fit: it has"
     assert status == 0 and reason in said
     assert "icl_n550_s0 skipped" in (out / "comparison.md").read_text().replace("\\", "")
+
+
+@pytest.mark.parametrize("name", ["arms", "comparison.csv"])
+def test_what_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    (out / "comparison.csv").mkdir(parents=True)
+    if name == "arms":
+        (out / name).touch()
+    with pytest.raises(UserError, match=rf"cannot write .*{'arms' if name == 'arms' else 'out'}.*: .*what was there"):
+        compare(out, methods=["no_icl"], n=[1], held_out=0)
 
 
 def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:

@@ -33,6 +33,15 @@ def test_an_answer_that_was_cut_off_is_kept_whole(cut: str) -> None:
     assert CONVERSATION.clean(cut) == cut
 
 
+@pytest.mark.parametrize("behind", ["", "\n", "\n\n# Query:\n```\nNext", "\r\n\r\n# Query:\r\n"])
+def test_a_closing_fence_that_is_missing_or_out_of_place(behind: str) -> None:
+    """As base models write them: the fence of a code block for that of the answer, or the fence behind the words."""
+    for answer in (ENDS_IN_CODE, "Use this:\n\n```\nprint(1)\n```", "```\nprint(1)\n```", ONE_LINE, "Type ```make```"):
+        assert CONVERSATION.clean(answer + behind) == answer
+    assert CONVERSATION.clean(f"It is 42.```{behind}") == "It is 42."
+    assert CONVERSATION.clean(f"Code:\n```python\nprint(1)```{behind}") == "Code:\n```python\nprint(1)```"
+
+
 def test_a_heading_of_the_answer_is_no_heading_of_the_format() -> None:
     answer = "## User Experience\n# Query the database\nselect 1  # Query: all\n# Answer: 42"
     assert CONVERSATION.clean(f"{answer}\n```\n\n# Query:\n") == answer
@@ -47,6 +56,15 @@ def test_the_published_clean_up_deletes_every_fence() -> None:
     assert PAPER.until == ("# Query", "# User")
 
 
+def test_published_runs_leave_the_fence_of_an_empty_answer_open() -> None:
+    """`SeparatorStyle.URIAL`, which takes an empty message for one that is still to come."""
+    shown = PromptSet(name="shown", text="# Query:\n```\na\n```\n\n# Answer:\n```\n\n```\n")
+    live = "\n# Query:\n```\nb\n```\n\n# Answer:\n```\n\n# Query:\n```\nc\n```\n\n# Answer:\n```\n"
+    assert UrialConversation(shown, "paper").prompt(["b", "c"], [""]) == shown.text + live
+    assert UrialConversation(shown).prompt(["b", "c"], [""]) == shown.prompt(["b", "c"], [""]) != shown.text + live
+    assert UrialConversation(shown, "paper").prompt(["b", "c"], ["d"]) == shown.prompt(["b", "c"], ["d"])
+
+
 def test_a_format_without_fences() -> None:
     plain = UrialConversation(EMPTY.model_copy(update={"headings": Headings(query="User:", answer="Bot:", fence="")}))
     assert plain.until == ("\nUser:\n",)
@@ -55,6 +73,8 @@ def test_a_format_without_fences() -> None:
 
 def test_a_fence_of_code_within_code_is_text() -> None:
     assert fenced_answer("````") == "````"
+    longer = "````markdown\n```python\n1\n```\n````\nafter"
+    assert fenced_answer(f"{longer}\n```\n\nrest") == longer
     nested = "```markdown\n```python\n1\n```\ntext\n```\n\nrest"
     assert fenced_answer(nested) == "```markdown\n```python\n1\n```\ntext"
 

@@ -2,70 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.bench import Bench
+from ia2_eval.mtbench.generation.answers import read_answers
 from ia2_eval.mtbench.generation.conversation import ChatConversation
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import ModelSettings, open_model
 from ia2_eval.mtbench.generation.run import generate_answers
+from ia2_eval.mtbench.generation.texts import Text, TextLedger
 from ia2_eval.mtbench.layout import Layout
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
+from ia2_eval.mtbench.questions import Question
+from tests.mtbench.answering_endpoint import Endpoint, answering
 
 EMPTY = PromptSet(name="empty", text="")
 
 
-class Endpoint(ThreadingHTTPServer):
-    """An OpenAI-compatible endpoint that answers with the length of what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                endpoint.asked.append(payload)
-                prompts = payload.get("prompt")
-                if prompts is None:
-                    said = f"{len(payload['messages'])} messages"
-                    choices = [{"index": 0, "message": {"role": "assistant", "content": said}}]
-                else:
-                    prompts = [prompts] if isinstance(prompts, str) else prompts
-                    choices = [
-                        {"index": i, "text": f"{len(prompt)} characters\n```\n"} for i, prompt in enumerate(prompts)
-                    ]
-                body = json.dumps({"choices": choices}).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    with Endpoint() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+    with answering() as server:
         yield server
-        server.shutdown()
 
 
 def settings(endpoint: Endpoint, backend: str, path: str, **more: Any) -> ModelSettings:
@@ -110,6 +72,79 @@ def test_an_endpoint_that_is_gone(endpoint: Endpoint, trial_bench: Bench, tmp_pa
         generate_answers(model, trial_bench.questions[:2], EMPTY, DecodingSettings(), Layout(tmp_path), "m")
 
 
+def test_a_prompt_of_any_length_arrives_whole(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lm-eval's `openai-completions` cuts the beginning off where it tokenises, at 2048 tokens with the answer."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    model = open_model(settings(endpoint, "openai-completions", "completions"))
+    long = PromptSet(name="long", text="# Query:\n" + "word " * 5000 + "\n")
+    question = Question(question_id=1, category="math", turns=("1 + 1",))
+    generate_answers(model, [question], long, DecodingSettings(max_new_tokens=2048), Layout(tmp_path), "m")
+    assert endpoint.asked[0]["prompt"] == long.prompt(question.turns)
+
+
+def test_a_chat_endpoint_is_sent_a_stop_string(
+    endpoint: Endpoint, trial_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI refuses an empty list of them."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    for number in (1, 2):
+        chosen = settings(endpoint, "openai-chat-completions", "chat/completions", num_concurrent=number)
+        model = open_model(chosen.model_copy(update={"base": "gpt-4"}))
+        layout = Layout(tmp_path / str(number))
+        generate_answers(model, trial_bench.questions[:1], None, DecodingSettings(), layout, "m")
+    assert len(endpoint.asked) == 4 and all(payload["stop"] == ["<|endoftext|>"] for payload in endpoint.asked)
+    assert {payload["temperature"] for payload in endpoint.asked} == {0}
+
+
+@pytest.mark.parametrize("concurrent", [1, 3])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ((401, {"error": {"message": "wrong key"}}), "401"),
+        ((500, {"error": "overloaded"}), "500"),
+        ((200, {"error": "no such model"}), "KeyError: 'choices'"),
+    ],
+)
+def test_an_endpoint_that_fails_ends_the_run_and_the_texts_are_kept(
+    endpoint: Endpoint, trial_bench: Bench, tmp_path: Path, fault: Any, said: str, concurrent: int
+) -> None:
+    endpoint.fault, endpoint.faults_after = fault, 3
+    layout = Layout(tmp_path)
+    model = open_model(settings(endpoint, "local-completions", "completions", num_concurrent=concurrent))
+    with pytest.raises(UserError, match=rf"does not answer: .*{said}.*the same command continues") as error:
+        generate_answers(model, trial_bench.questions[:8], EMPTY, DecodingSettings(), layout, "m")
+    assert "\n" not in str(error.value)
+    assert concurrent > 1 or "wrong key" in str(error.value) or fault[0] != 401
+    kept = len(layout.texts("m").read_bytes().splitlines())
+    assert kept == 3 or (concurrent > 1 and kept < 3)  # a reply may be on its way when another request fails
+    endpoint.fault = None
+    # Resumed in another way, which decides no answer.
+    again = open_model(settings(endpoint, "local-completions", "completions", num_concurrent=2, timeout=9))
+    lines: list[str] = []
+    generate_answers(again, trial_bench.questions[:8], EMPTY, DecodingSettings(), layout, "m", say=lines.append)
+    assert lines[0] == f"m: turn 1, {8 - kept} texts" + (f", {kept} of 8 are there" if kept else "")
+    assert len(read_answers(layout.answers("m"))) == 8
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_a_full_disk_ends_the_run_at_once(
+    endpoint: Endpoint, trial_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrent: int
+) -> None:
+    """Nothing is asked for again: it would be paid for twice."""
+
+    def full(ledger: TextLedger, text: Text) -> None:
+        raise UserError("no space left")
+
+    monkeypatch.setattr(TextLedger, "add", full)
+    chosen = settings(endpoint, "local-completions", "completions", num_concurrent=concurrent, max_retries=3)
+    with pytest.raises(UserError, match="no space left"):
+        generate_answers(open_model(chosen), trial_bench.questions, EMPTY, DecodingSettings(), Layout(tmp_path), "m")
+    prompts = [payload["prompt"] for payload in endpoint.asked]
+    assert len(prompts) == len(set(prompts)) < 5
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
@@ -117,6 +152,16 @@ def test_an_endpoint_that_is_gone(endpoint: Endpoint, trial_bench: Bench, tmp_pa
         ({"backend": "local-completions"}, "base_url=http"),
         ({"backend": "local-chat-completions"}, "add --chat"),
         ({"backend": "openai-completions"}, "OPENAI_API_KEY"),
+        ({"backend": "local-completions", "chat": True}, "for --chat use local-chat-completions"),
+        ({"backend": "local-completions", "revision": "main"}, "revision without effect"),
+        ({"backend": "hf", "model_args": {"batch_size": 4}}, "model_args batch_size: say it by"),
+        ({"model_args": {"max_length": "long"}}, "cannot do with model_args .*'long'"),
+        ({"model_args": {"max_lenght": 9}}, "ia2-hf has no use for it. Did you mean 'max_length'"),
+        ({"backend": "local-completions", "model_args": {"auth_token": "x"}}, "has no use for it"),
+        (
+            {"backend": "local-completions", "model_args": {"base_url": "http://x", "num_concurrent": "x"}},
+            "cannot do with model_args .*invalid literal",
+        ),
         ({"base": "./missing"}, "no model directory"),
         ({"chat": True}, "has no chat template"),
     ],
@@ -124,7 +169,7 @@ def test_an_endpoint_that_is_gone(endpoint: Endpoint, trial_bench: Bench, tmp_pa
 def test_models_that_cannot_be_had(chosen: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(UserError, match=said):
-        open_model(ModelSettings.model_validate(chosen), device="cpu")
+        open_model(ModelSettings.model_validate(chosen))
 
 
 def test_a_chat_model_is_asked_through_its_template(trial_bench: Bench, tmp_path: Path) -> None:

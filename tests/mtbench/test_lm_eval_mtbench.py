@@ -16,11 +16,12 @@ from lm_eval.tasks import TaskManager
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.bench import load_bench
+from ia2_eval.mtbench.generation.answers import read_answers
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.generation.run import generate_answers
 from ia2_eval.mtbench.layout import Layout
-from ia2_eval.mtbench.lm_eval_samples import answers_from_samples
+from ia2_eval.mtbench.lm_eval_samples import add_answers, answers_from_samples
 from ia2_eval.mtbench.lm_eval_task import LATER_TURNS
 from ia2_eval.mtbench.prompts.sources import load_prompt_set
 from ia2_eval.scoring.model_answers import GeneratedText
@@ -44,7 +45,7 @@ class Parrot(DummyLM):  # type: ignore[misc]
         texts = [self.answer(request.args[0]) + "\n```\n\n# Answer:\nmore" for request in requests]
         for request, text in zip(requests, texts, strict=True):
             self.cache_hook.add_partial("generate_until", request.args, text)
-        return [GeneratedText(text, tuple(range(1, 9))) for text in texts]
+        return [GeneratedText(text, tuple(range(1, 9)), complete=False) for text in texts]
 
     def answer(self, prompt: str) -> str:
         return f"```python\n{len(prompt)}\n```"
@@ -125,6 +126,22 @@ def test_chat_template() -> None:
     ]
 
 
+def test_a_prompt_set_beside_a_chat_template_is_refused() -> None:
+    with pytest.raises(UserError, match="ia2_prompts without effect: --apply_chat_template"):
+        evaluate(Parrot(), {"ia2_prompts": "none"}, limit=1, apply_chat_template=True)
+
+
+@pytest.mark.parametrize("complete", [True, False, None])
+def test_an_answer_that_ended_with_its_last_token_is_not_truncated(complete: bool | None) -> None:
+    class Exact(Parrot):
+        def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
+            return [GeneratedText("a", tuple(range(1, 9)), complete=complete) for _ in requests]
+
+    results = evaluate(Exact(), {"ia2_prompts": "none"}, limit=1, gen_kwargs={"max_gen_toks": 8})["results"][TRIAL]
+    assert results["tokens,none"] == 8
+    assert results.get("truncated,none") == {True: 0, False: 1, None: None}[complete]
+
+
 def test_all_turns_are_read_from_the_request_cache(tmp_path: Path) -> None:
     first, again = Parrot(), Parrot()
     cache = str(tmp_path / "cache")
@@ -191,6 +208,21 @@ def test_the_answers_are_those_of_generate(embedded_model: OpenModel, tmp_path: 
     ]
     lengths = [count for answer in ours for choice in answer.choices for count in choice.tokens if count is not None]
     assert results["results"][TRIAL]["tokens,none"] == pytest.approx(sum(lengths) / 8)
+
+
+def test_answers_are_added_under_a_name_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    row = {"doc": {"question_id": 1, "category": "math", "turns": ["a", "b"]}, "filtered_resps": ["x", "y"]}
+    path.write_text(json.dumps(row) + "\n")
+    for _ in range(2):
+        add_answers(tmp_path / "out", f"org/model={path}")
+    (answers,) = read_answers(Layout(tmp_path / "out").answers("org_model"))
+    assert answers.model_id == "org_model" and answers.choices[0].turns == ("x", "y")
+    path.write_text(json.dumps(row | {"filtered_resps": ["x", "z"]}) + "\n")
+    with pytest.raises(UserError, match="has other answers than"):
+        add_answers(tmp_path / "out", f"org/model={path}")
+    with pytest.raises(UserError, match="give NAME=FILE"):
+        add_answers(tmp_path / "out", "model")
 
 
 def test_samples_that_are_none(tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ def test_a_heading_inside_a_demonstration_is_refused_by_name() -> None:
     assert build_prompt_set("set", "", [Demonstration(turns=(harmless,))]).text.count("# Query") == 4
 
 
+def test_half_a_character_is_refused() -> None:
+    half = Demonstration(turns=(Turn(query="Hi", answer="\ud83d"),))
+    after = Demonstration(turns=(Turn(query="Ho"),), after="\udc00")
+    for instruction, rows, said in (
+        ("", [half], r"the demonstration 'Hi' holds '\\ud83d', half of a surrogate pair"),
+        ("", [after], r"the demonstration 'Ho' holds '\\udc00'"),
+        ("a\ud83d", [], r"the instruction holds '\\ud83d'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            build_prompt_set("set", instruction, rows)
+
+
 def test_further_demonstrations_come_first() -> None:
     built = plus(BASE, POOL[:2])
     assert names(built) == ["0", "1", "x", "y", "z"]
@@ -60,8 +72,10 @@ def test_random_sets_are_nested_and_end_with_the_own_ones() -> None:
 
 
 def test_random_draws_leave_out_the_own_ones_and_repetitions() -> None:
-    pool = [POOL[0], POOL[0], example("x"), POOL[1]]
-    assert set(names(with_random(BASE, pool, 5))) == {"0", "1", "x", "y", "z"}
+    again = Demonstration(turns=(Turn(query=" query 0", answer="another"),))
+    pool = [POOL[0], again, example("x"), POOL[1]]
+    built = with_random(BASE, pool, 5)
+    assert set(names(built)) == {"0", "1", "x", "y", "z"} and "another" not in answers(built)
     with pytest.raises(UserError, match=r"6 demonstrations take 3 from the pool, which has 2 that are not in 'base'"):
         with_random(BASE, pool, 6)
     with pytest.raises(UserError, match="3 demonstrations cannot be drawn for 'base', which has 3 of its own"):
@@ -115,7 +129,8 @@ def test_shuffled_answers_leave_none_where_it_was() -> None:
 
 
 def test_random_answers_are_of_other_examples() -> None:
-    pool = [*POOL[:3], example("x"), Demonstration(turns=(Turn(query="another", answer="answer y"),))]
+    right = Demonstration(turns=(Turn(query="query y", answer="another right answer"),))
+    pool = [*POOL[:3], example("x"), right, Demonstration(turns=(Turn(query="another", answer="answer y"),))]
     built = with_answers(BASE, "random", pool, seed=5)
     assert names(built) == ["x", "y", "z"] and set(answers(built)) == {"answer 0", "answer 1", "answer 2"}
     assert built == with_answers(BASE, "random", pool, seed=5)

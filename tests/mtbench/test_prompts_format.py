@@ -91,6 +91,12 @@ def test_unfenced_roles(query: str, answer: str) -> None:
     assert said(prompt_set)[0][1] == "Hello!\n\nUser: is a word."
 
 
+def test_the_style_is_that_of_the_first_query() -> None:
+    fenced = parse("# Query:\n```\nWho speaks?\n```\n\n# Answer:\n```\nUser:\nA.\nAssistant:\nB.\n```\n")
+    assert fenced.headings == Headings() and said(fenced) == [("Who speaks?", "User:\nA.\nAssistant:\nB.")]
+    assert parse("User:\nWhat is\n# Query:\n?\n").headings.query == "User:"
+
+
 def test_rendered_without_fences_it_is_read_again() -> None:
     headings = Headings(query="# User:", answer="# Assistant:", fence="")
     turns = (Turn(query="Hi", answer="Hello!\n\nWhat now?"),)
@@ -147,7 +153,8 @@ def test_remarks_on_what_is_empty_or_looks_like_a_heading() -> None:
 def test_line_ends_are_kept(tmp_path: Path) -> None:
     (tmp_path / "dos.txt").write_bytes(REGULAR.replace("\n", "\r\n").encode())
     prompt_set = load_prompt_set(str(tmp_path / "dos.txt"))
-    assert prompt_set.text == REGULAR.replace("\n", "\r\n") and len(prompt_set.demonstrations) == 2
+    assert prompt_set.text == REGULAR.replace("\n", "\r\n")
+    assert said(prompt_set) == [(q, a and a.replace("\n", "\r\n")) for q, a in said(parse(REGULAR))]
     (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1"))
     with pytest.raises(UserError, match="is not UTF-8: byte 2 is 0xfc"):
         load_prompt_set(str(tmp_path / "latin.txt"))

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.prompts.pools import load_pool, refuse_questions
+from ia2_eval.mtbench.prompts.pools import load_pool
 from ia2_eval.mtbench.prompts.prompt_set import Demonstration, Headings, Turn
-from ia2_eval.mtbench.questions import Question
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -93,12 +92,26 @@ def test_missing_and_empty_files(tmp_path: Path) -> None:
         load_pool(tmp_path / "pool.jsonl")
 
 
-def test_questions_of_the_evaluation_are_refused() -> None:
-    questions = [Question(question_id=7, category="math", turns=("How many?", "And now?"))]
-    turns = (Turn(query="Hi", answer="A"), Turn(query=" And now?\n", answer="A"))
-    with pytest.raises(UserError, match=r"1 demonstrations ask what models are evaluated on: 'Hi' \(question 7\)"):
-        refuse_questions([Demonstration(turns=turns)], questions)
-    refuse_questions([Demonstration(turns=turns[:1])], questions)
+def test_half_a_character_is_no_text(tmp_path: Path) -> None:
+    path, told = tmp_path / "pool.jsonl", list[str]()
+    rows = [{"turns": [{"query": "Q", "answer": answer}]} for answer in ("\ud83d", "\N{GRINNING FACE}")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row.turns[0].answer for row in load_pool(path, on_unusable=told.append)] == ["\N{GRINNING FACE}"]
+    assert "holds '\\ud83d', half of a surrogate pair" in told[0]
+
+
+def test_a_list_is_a_pool_too(tmp_path: Path) -> None:
+    """Alpaca is published as one."""
+    path = tmp_path / "pool.json"
+    rows = [{"instruction": f"Q{number}", "input": "", "output": "A"} for number in range(3)]
+    path.write_text(json.dumps(rows, indent=1))
+    assert [row.turns[0].query for row in load_pool(path)] == ["Q0", "Q1", "Q2"]
+    path.write_text(json.dumps([rows[0], {"instruction": "Q"}, "Q"]))
+    with pytest.raises(UserError, match=r"entry 2: has instruction; needed: .*\n  entry 3: must be an object"):
+        load_pool(path)
+    path.write_text(json.dumps(rows)[:-1])
+    with pytest.raises(UserError, match="begins as a JSON list, and is none"):
+        load_pool(path)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="LIMA and Alpaca are not beside the checkout")

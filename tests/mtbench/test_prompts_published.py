@@ -10,7 +10,7 @@ import pytest
 
 from ia2_eval.mtbench.prompts.ablations import with_answers
 from ia2_eval.mtbench.prompts.builders import build_prompt_set, plus
-from ia2_eval.mtbench.prompts.pools import refuse_questions
+from ia2_eval.mtbench.prompts.overlap import refuse_questions
 from ia2_eval.mtbench.prompts.prompt_set import Demonstration, Headings, PromptSet
 from ia2_eval.mtbench.prompts.sources import load_prompt_set, local_files
 from ia2_eval.mtbench.prompts.typed_format import as_typed, parse_typed

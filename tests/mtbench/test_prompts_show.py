@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.prompts import overlap
 from ia2_eval.mtbench.prompts.derivation import Derivation
 from ia2_eval.mtbench.prompts.show import show_prompts
 from ia2_eval.mtbench.prompts.sources import load_prompt_set
@@ -73,7 +74,7 @@ def test_printing_gives_the_text_and_nothing_else(pool: Path) -> None:
     assert Shown("default", print_text=True).text == load_prompt_set("default").text
     shown = Shown("default", Derivation(random=5, pool=pool), print_text=True)
     assert len(parse_prompt("x", shown.text).demonstrations) == 5
-    assert "MT-Bench are not on this machine" in shown.notes
+    assert shown.notes == ""
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,14 @@ def test_writing_never_destroys_another_file(tmp_path: Path) -> None:
     path = tmp_path / "set.txt"
     for _ in range(2):
         Shown("default", write=path)
-    with pytest.raises(UserError, match="exists and holds something else"):
+    with pytest.raises(UserError, match="exists and is something else"):
         Shown("instruction", write=path)
     assert path.read_text() == load_prompt_set("default").text
     with pytest.raises(UserError, match=r"give a name that ends in \.txt, \.yaml or \.yml"):
         Shown("default", write=tmp_path / "set.json")
+    (tmp_path / "folder.txt").mkdir()
+    with pytest.raises(UserError, match=r"folder\.txt exists and is something else"):
+        Shown("default", write=tmp_path / "folder.txt")
 
 
 def test_what_a_file_cannot_say_is_told(tmp_path: Path) -> None:
@@ -159,14 +163,14 @@ def test_options_without_a_meaning(name: str | None, options: dict[str, Any], me
         Shown(name, **options)
 
 
-def test_a_pool_that_is_too_small_or_asks_the_questions(pool: Path, tmp_path: Path) -> None:
+def test_a_pool_that_is_too_small_or_asks_the_questions(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"--plus 7, but .*pool\.jsonl has 6 usable examples"):
         Shown("default", Derivation(plus=7, pool=pool))
-    (tmp_path / "data" / "mt_bench").mkdir(parents=True)
-    row = {"question_id": 90, "category": "writing", "turns": ["Q3", "Again"]}
-    (tmp_path / "data" / "mt_bench" / "question.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(UserError, match=r"'Q3' \(question 90\)"):
-        Shown("default", Derivation(plus=1, pool=pool), data_dir=tmp_path / "data")
+    monkeypatch.setattr(overlap, "mt_bench_keys", lambda: frozenset({overlap.turn_key("q3")}))
+    with pytest.raises(UserError, match=r"1 demonstrations ask what models are evaluated on: 'Q3'\. Take them out"):
+        Shown("default", Derivation(plus=1, pool=pool))
+    shown = Shown(None, check=[pool])
+    assert shown.status == 1 and "'Q3'" in shown.text
 
 
 def test_unusable_rows_are_left_out_and_told(pool: Path) -> None:

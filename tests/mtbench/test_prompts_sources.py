@@ -8,7 +8,7 @@ import pytest
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.bench import load_bench
 from ia2_eval.mtbench.prompts import sources
-from ia2_eval.mtbench.prompts.pools import refuse_questions
+from ia2_eval.mtbench.prompts.overlap import refuse_questions
 from ia2_eval.mtbench.prompts.sources import load_prompt_set, local_files
 from ia2_eval.mtbench.prompts.urial_files import pinned_files
 from ia2_eval.mtbench.prompts.urial_format import is_regular

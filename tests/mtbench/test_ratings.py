@@ -1,6 +1,7 @@
 """What counts as a rating."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "mt_bench"
         ("**[[7]]**", 7),
         ("**Rating: [[7]]**.", 7),
         (r"Rating: \[\[7\]\]", 7),
+        ("[[8]]/10", 8),
+        ("[[8]] out of 10", 8),
+        ("[[8 out of 10]]", 8),
+        ("Rating[[7]]", 7),
+        ("最终评分为[[7]]", 7),
+        ("Rating：8", 8),
+        ('{"rating": 7}', 7),
+        ("Rating: 8.0/10.0", 8),
+        ("Rating: 8 / 10", 8),
         ("[[８]]", 8),
         ("[[٧]]", 7),
         ("Rating: 7", 7),
@@ -70,6 +80,20 @@ def test_what_a_judge_means_by_its_rating_is_read(text, rating):
         "A matrix: [[1, 2], [3, 4]].",
         "Rating: 11",
         "Rating: 6-7",
+        "Rating: 6 - 7",
+        "Rating: 6 – 7",
+        "Rating: 6 or 7",
+        "Rating: **6** to **7**",
+        "Rating: 4 out of 5",
+        "Rating: 4 / 5",
+        "Rating: [4]/5",
+        "**Rating: 4**/5",
+        "Rating: 4 (out of 5)",
+        "[[4]]/5",
+        "[[4]] out of 5",
+        "[[6]] or [[7]]",
+        "**[[6]]** - **[[7]]**",
+        "Rating:\n\n1. The answer is helpful.",
         "Rating: 7/100",
         "Rating: 70%",
         "Depth rating: 6. Style rating: 8.",
@@ -96,7 +120,16 @@ def test_the_final_rating_wins(text, rating):
     assert parse_rating(text) == rating
 
 
-@pytest.mark.parametrize("text", ["[[7]], or rather [[11]]", "[[7]], or [[6-7]]", "[[5]] is the form. Rating: 8"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[7]], or rather [[11]]",
+        "[[7]], or [[6-7]]",
+        "[[5]] is the form. Rating: 8",
+        "[[5]] is the form. Rating: [[seven]]",
+        "[[5]] is the form. Rating: [[N/A]]",
+    ],
+)
 def test_an_earlier_rating_does_not_stand_in_for_a_final_one_that_is_unclear(text):
     assert parse_rating(text) is None
 
@@ -108,6 +141,7 @@ def test_an_earlier_rating_does_not_stand_in_for_a_final_one_that_is_unclear(tex
         ("So: [[B]].", "B"),
         ("**[[C]]**", "tie"),
         ("[[ A ]]", "A"),
+        ("更好的是[[B]]", "B"),
         ("[[Assistant B]]", "B"),
         ('"[[A]]", "[[B]]" or "[[C]]"? I say [[B]]', "B"),
         ("A is better", None),
@@ -121,6 +155,15 @@ def test_an_earlier_rating_does_not_stand_in_for_a_final_one_that_is_unclear(tex
 )
 def test_verdicts(text, verdict):
     assert parse_verdict(text) == verdict
+
+
+@pytest.mark.parametrize("text", ["rating:{}x", "rating{}x", "[[{}x]]", "[[rating{}x]]", "[[A{}", "[[1{}", "[[1]]{}x"])
+@pytest.mark.parametrize("filling", [" ", "\n", " \n", "\u3000", "[[1", "Rating: "])
+def test_a_judge_that_went_astray_is_read_in_no_time(text, filling):
+    begin = time.process_time()
+    parse_rating(text.format(30_000 * filling))
+    parse_verdict(text.format(30_000 * filling))
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real judgments are not here")

@@ -32,6 +32,13 @@ def test_ties_are_tau_b() -> None:
     assert found.kendall == pytest.approx(2 / sqrt(2 * 3))
 
 
+def test_a_point_apart_is_within_one_though_means_are_rounded() -> None:
+    rows = [rated(1, 1, score, judge="A", repeat=r) for r, score in enumerate((1, 1, 2))]
+    rows += [rated(1, 1, score, judge="B", repeat=r) for r, score in enumerate((2, 2, 3))]
+    (found,) = agreement(scores(rows, {}), "A", "B")
+    assert found.shift.value > 1 and found.within_one == 1
+
+
 def test_models_and_repeats() -> None:
     rows = []
     for model, a, b in (("x", 4, 5), ("y", 6, 9), ("z", 8, 7)):

@@ -83,6 +83,16 @@ def test_picture_says_what_it_shows(tmp_path: Path) -> None:
             assert f">{float(row['value']):.2f}" in picture
 
 
+def test_a_name_that_begins_another_word_is_not_shortened(tmp_path: Path) -> None:
+    write_sweep(tmp_path, SIX[:2], range(81, 101))
+    for path in (*(tmp_path / "model_answer").iterdir(), *(tmp_path / "settings").iterdir()):
+        path.rename(path.with_name(path.name.replace("base_t0.json", "w.json")))
+    judgments = Layout(tmp_path).judgments("gpt-4", "single")
+    judgments.write_text(judgments.read_text().replace('"base_t0"', '"w"'))
+    _, said = report(tmp_path)
+    assert "\n writing " in said and "\n roleplay " in said and "\n t0 " in said
+
+
 def test_answers_alone(tmp_path: Path) -> None:
     write_sweep(tmp_path, SIX[:3], range(1, 5), judged=False)
     _, said = report(tmp_path)
@@ -170,6 +180,25 @@ def test_unfinished_directory(tmp_path: Path) -> None:
     assert "ends in the middle of a line" in said and "is empty" in said and "of 1, in no mean" in said
 
 
+def test_superseded_judgments_do_not_count(tmp_path: Path) -> None:
+    """The judge puts them beside the others when an answer was generated anew."""
+    path = write_rows(Layout(tmp_path).judgments("gpt-4", "single"), [rated(81, 1, 8), rated(82, 1, 6)])
+    write_rows(path.with_suffix(".superseded.jsonl"), [rated(81, 1, 1)])
+    report(tmp_path)
+    (average,) = (
+        row
+        for row in rows_of((tmp_path / "report" / "report.csv").read_text())
+        if row["quantity"] == "score" and not row["turn"] and not row["category"]
+    )
+    assert (average["value"], average["n"]) == ("7.0", "2")
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "s.jsonl", [rated(81, 1, 5)])
+    with pytest.raises(UserError, match=r"cannot write to .*s.jsonl: File exists; give another folder with --out"):
+        report(None, path, out=path)
+
+
 def test_a_last_line_without_newline_counts(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "s.jsonl", [rated(81, 1, 5), rated(82, 1, 5)])
     path.write_text(path.read_text().rstrip("\n"))
@@ -185,6 +214,8 @@ def test_a_last_line_without_newline_counts(tmp_path: Path) -> None:
         ("[1]\n", "no judgments"),
         ('{"question_id": 1}\n', "no judgments; a judgment has `score`"),
         (answer(1, ("a",)).model_dump_json() + "\n", "has answers: give the directory"),
+        (rated(1, 1, 5).model_dump_json().replace("5.0", "NaN") + "\n", "line 1: .*score: .*finite"),
+        (match(1, "tie", "tie").model_dump_json().replace("tie", "A") + "\n", "line 1: .*g1_winner"),
         (rated(1, 1, 5).model_dump_json() + "\n" + match(1, "tie", "tie").model_dump_json() + "\n", "line 2: .*single"),
         (
             match(1, "tie", "tie").model_dump_json() + "\n" + rated(1, 1, 5).model_dump_json() + "\n",

@@ -87,6 +87,22 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(recipe: Path, tmp_path:
     assert "76 generated answers and 228 judge calls" in run(recipe, tmp_path / "out", dry_run=True)[1]
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("{base: x, backend: vlm}", "Did you mean 'vllm'"),
+        ("{base: x, backend: openai-completions}", "openai-completions knows no repetition_penalty"),
+    ],
+)
+def test_what_a_backend_cannot_do_is_said_before_anything_else(
+    recipe: Path, tmp_path: Path, model: str, said: str
+) -> None:
+    scorer = "{kind: judge, judge: trial, bench: trial, decoding: urial}"
+    recipe.write_text(RECIPE.replace("{kind: log_likelihood}", scorer) + f"model: {model}\n")
+    with pytest.raises(UserError, match=said):
+        run(recipe, tmp_path / "out", dry_run=True)
+
+
 def test_an_interrupted_search_continues(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, score = tmp_path / "out", LogLikelihoodScorer.score
     calls = 0
@@ -111,6 +127,9 @@ def test_an_interrupted_search_continues(recipe: Path, tmp_path: Path, monkeypat
 
 def test_another_recipe_in_the_same_directory_is_refused(recipe: Path, tmp_path: Path) -> None:
     assert run(recipe, tmp_path / "out")[0] == 0
+    recipe.write_text(RECIPE.replace("name: small", "name: other").replace("[3, 40]", "[4]"))
+    assert run(recipe, tmp_path / "out")[0] == 0  # neither changes a score or a choice
+    assert len(load_prompt_set(str(tmp_path / "out" / "prompt_sets" / "greedy_4.yaml")).demonstrations) == 4
     recipe.write_text(RECIPE.replace("rounds: 2", "rounds: 1").replace("held_out: 9", "held_out: 10"))
     (tmp_path / "own.yaml").write_text(OWN.replace("a doll", "a kite"))
     with pytest.raises(UserError) as raised:
@@ -119,6 +138,12 @@ def test_another_recipe_in_the_same_directory_is_refused(recipe: Path, tmp_path:
     assert lines[0] == "--out holds a search under other conditions; give another --out:"
     assert {"  recipe.rounds: 2 -> 1", "  recipe.held_out: 9 -> 10"} < set(lines)
     assert [line.partition(":")[0] for line in lines[3:]] == ["  start_sha256", "  held_out_sha256"]
+
+
+def test_what_cannot_be_written_is_named(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "search.json").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot write .*out: Is a directory; what was there before is kept"):
+        run(recipe, tmp_path / "out")
 
 
 def test_the_judge_as_scorer(recipe: Path, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.prompts.builders import build_prompt_set
+from ia2_eval.mtbench.prompts.overlap import keys_of
 from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet, Turn
-from ia2_eval.mtbench.questions import load_questions
-from ia2_eval.mtbench.search.data import SearchData, draw_data
-from ia2_eval.mtbench.search.overlap import keys_of, mt_bench_keys, turn_key
+from ia2_eval.mtbench.search import data as search_data
+from ia2_eval.mtbench.search.data import SearchData
 from ia2_eval.mtbench.search.recipe import SearchRecipe
 
 NONE = PromptSet(name="none", text="")
@@ -29,6 +29,12 @@ def recipe(**changes: Any) -> SearchRecipe:
         "scorer": {"kind": "log_likelihood"},
     }
     return SearchRecipe.model_validate(content | changes)
+
+
+def draw_data(
+    asked: SearchRecipe, beside: Path, data_dir: Path | None, start: PromptSet, evaluated: frozenset[str] = frozenset()
+) -> SearchData:
+    return search_data.draw_data(asked, beside, data_dir, start, evaluated)
 
 
 def one_turn(query: str, answer: str = "yes") -> Demonstration:
@@ -87,6 +93,9 @@ def test_queries_that_are_in_two_sets(directory: Path) -> None:
     drawn_there = recipe(pool={"path": "rows.jsonl", "limit": 1}, dev={"path": "rows.jsonl", "size": 6})
     with pytest.raises(UserError, match=r"rows.jsonl: 'query 5' is in the starting set"):
         draw_data(drawn_there, directory, None, start)
+    tried = recipe(pool={"path": "rows.jsonl"}, dev={"path": "embedded:mood/test", "size": 3})
+    with pytest.raises(UserError, match=r"rows.jsonl: 'query 5' is in the starting set"):
+        draw_data(tried, directory, None, start)
 
 
 def test_questions_of_the_bench_are_refused_everywhere(directory: Path) -> None:
@@ -95,18 +104,6 @@ def test_questions_of_the_bench_are_refused_everywhere(directory: Path) -> None:
         query = part[0].turns[0].query
         with pytest.raises(UserError, match=f"{query}' is what models are evaluated on"):
             draw_data(recipe(), directory, None, NONE, keys_of([one_turn(query.upper())]))
-
-
-def test_every_turn_of_mt_bench_is_known(shared_data: Path) -> None:
-    turns = [
-        turn for question in load_questions(shared_data / "mt_bench" / "question.jsonl") for turn in question.turns
-    ]
-    assert mt_bench_keys() == {turn_key(turn) for turn in turns}
-
-
-def test_the_known_turns_are_as_many_as_mt_bench_has() -> None:
-    assert len(mt_bench_keys()) == 160
-    assert all(len(key) == len(turn_key("")) for key in mt_bench_keys())
 
 
 def test_a_judge_is_shown_two_turns_at_most(directory: Path) -> None:

@@ -87,6 +87,11 @@ def test_a_score_that_is_missing_counts_for_nobody() -> None:
     assert compared(np.array([[nan, nan], [1.0, 2.0]])) == [1, 0]
 
 
+def test_of_equals_the_first_in_the_pool_wins_whatever_came_before() -> None:
+    scores = np.array([[1.0, 3], [2.0, 2], [0, 0], [0, 0]])  # the second leads after one item, both have 4 in the end
+    assert winner(racing(4, 2), Table(scores)) == winner(exhaustive(4, 2), Table(scores)) == 0
+
+
 def test_scores_in_the_wrong_number_are_noticed() -> None:
     with pytest.raises(ValueError, match="could not broadcast"):
         race(exhaustive(2, 3), lambda candidate, block: [1.0, 2.0])

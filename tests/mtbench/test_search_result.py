@@ -62,15 +62,21 @@ def test_the_bias_by_hand() -> None:
     assert found is not None
     assert found.value == pytest.approx(0.7)
     assert found.standard_error == pytest.approx(0.5)
-    assert found.lower == pytest.approx(0.7 - 1.96 * sqrt(0.3**2 + 0.4**2))
-    assert found.upper == pytest.approx(0.7 + 1.96 * 0.5)
+    of_nine_degrees_of_freedom = 2.262
+    assert found.lower == pytest.approx(0.7 - of_nine_degrees_of_freedom * sqrt(0.3**2 + 0.4**2), abs=1e-3)
+    assert found.upper == pytest.approx(0.7 + of_nine_degrees_of_freedom * 0.5, abs=1e-3)
+
+
+def test_two_items_are_certain_of_nothing() -> None:
+    found = bias(a_gain(1.5, 0.7, items=3), a_gain(-0.25, 0.2, items=2))
+    assert found is not None and found.lower is not None and found.lower < -5
 
 
 def test_the_statement_says_which_gain_to_report() -> None:
     certain = statement(a_round(2, dev=1.0, held_out=0.2, error=0.1), "points")
     assert "the winner (round 2) gains +1.000 [+0.800, +1.200] points on the dev set" in certain
     assert "+0.200 [+0.000, +0.400] on the held-out set" in certain
-    assert "The difference is +0.800 [+0.523, +1.077], which is selection bias" in certain
+    assert "The difference is +0.800 [+0.480, +1.120], which is selection bias" in certain
     assert "Report the held-out gain." in certain
     assert "no selection bias can be told for certain" in statement(
         a_round(2, dev=1.0, held_out=0.9, error=0.1), "points"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -77,12 +78,50 @@ def test_a_preset_that_samples_gets_samples() -> None:
         ({"presets": ["gpt4_base"]}, "ia2-hf knows no frequency_penalty and no presence_penalty"),
         ({"model": {"bas": "x"}}, "model.bas: unknown key. Did you mean 'base'"),
         ({"limit": 0}, "limit"),
+        (
+            {"model": {"base": "x", "chat": True}, "prompt_sets": ["default"], "clean_up": "paper"},
+            "clean_up paper without",
+        ),
+        ({"model": {"model_args": {"top_k": 3}}}, "model_args top_k: ia2-hf has no use for it"),
+        ({"model": {"backend": "local-chat-completions"}}, "add --chat"),
         ({"judge": {}}, "judge.model: is missing"),
     ],
 )
 def test_faults_of_a_recipe(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
         plan_arms(load_sweep(written(tmp_path, SIX | change)), None)
+
+
+def test_prompt_sets_that_are_called_alike_are_refused(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "set.txt" for folder in ("a", "b")]
+    for number, file in enumerate(files):
+        file.parent.mkdir()
+        file.write_text(f"# Query:\n```\n{number}\n```\n\n# Answer:\n```\n1\n```\n")
+    path = written(tmp_path, SIX | {"prompt_sets": [str(file) for file in files]})
+    with pytest.raises(UserError, match="several prompt_sets are called set: rename"):
+        plan_arms(load_sweep(path), None)
+
+
+def test_an_out_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*out: File exists"):
+        sweep(written(tmp_path, SIX), tmp_path / "out")
+
+
+def test_two_models_in_directories_of_one_name_are_not_mixed(tmp_path: Path) -> None:
+    from ia2_eval.embedded import MODEL_DIRECTORY
+
+    copies = [tmp_path / folder / "checkpoint" for folder in ("a", "b")]
+    for copy in copies:
+        shutil.copytree(MODEL_DIRECTORY, copy)
+    path = written(tmp_path, SIX | {"grid": {"max_new_tokens": 2}, "limit": 1})
+    assert sweep(path, tmp_path / "out", base=str(copies[0]))[0] == 0
+    before = contents(tmp_path / "out")
+    status, said = sweep(path, tmp_path / "out", base=str(copies[1]))
+    assert (
+        status == 1 and "checkpoint--none--t0_max2 failed" in said and "answers of other settings (model.base" in said
+    )
+    assert contents(tmp_path / "out") == before
 
 
 def test_questions_are_taken_from_the_categories_in_turn(trial_bench: Bench) -> None:
@@ -138,7 +177,7 @@ def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "ia2_eval.cli", "mtbench", "sweep", str(path), "--out", str(tmp_path / "parts")]
     process = subprocess.Popen([*command, "--device", "cpu"], preexec_fn=heed_interrupts, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(600):
+        for _ in range(2400):
             if sum(len(each.read_bytes().splitlines()) for each in (tmp_path / "parts").glob("texts/*.jsonl")) >= 16:
                 break
             time.sleep(0.05)

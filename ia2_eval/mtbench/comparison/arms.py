@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.comparison.examples import Examples
-from ia2_eval.mtbench.comparison.formats import NOTHING, closed, longest_for_teacher, prompt_set, turns_of
+from ia2_eval.mtbench.comparison.formats import NOTHING, first_answer, longest_for_teacher, prompt_set, turns_of
 from ia2_eval.mtbench.comparison.recipe import TRAINED, WITHOUT_EXAMPLES, ComparisonRecipe
 from ia2_eval.mtbench.generation.models import OpenModel
-from ia2_eval.mtbench.prompts.length import require_room
+from ia2_eval.mtbench.generation.room import require_room
 from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet
 from ia2_eval.mtbench.questions import Question
 
@@ -98,18 +98,16 @@ def _measured(
     questions: Sequence[Question],
     model: OpenModel,
 ) -> PlannedArm:
-    context = model.max_length
-    if context is None:
-        return planned
-
     def count(text: str) -> int:
         return model.count_tokens(text) or 0
 
     try:
-        room = require_room(planned.prompt_set, questions, count, context, recipe.decoding.max_new_tokens)
+        room = require_room(model, planned.prompt_set, questions, recipe.decoding.max_new_tokens)
     except UserError as error:
         return replace(planned, prompt_tokens=count(planned.prompt_set.text), skipped=str(error))
-    measured = replace(planned, prompt_tokens=room.last_prompt)
+    if room is None:
+        return planned
+    context, measured = room.max_length, replace(planned, prompt_tokens=room.last_prompt)
     if not room.certain:
         return replace(measured, skipped=room.warning)
     if not planned.arm.trained:
@@ -143,8 +141,8 @@ def fitting_held_out(
     slack = 8  # tokens of the whole may be more than those of its parts
 
     def tokens(example: Demonstration) -> int:
-        turn = example.turns[0]
-        return model.count_tokens(NOTHING.prompt([turn.query]) + closed(turn.answer or "")) or 0
+        first = first_answer(example)
+        return model.count_tokens(first.context(NOTHING) + first.answer) or 0
 
     return tuple(example for example in held_out if longest + tokens(example) + slack <= context)
 

@@ -19,7 +19,7 @@ from ia2_eval.experiments.lock import sole_run
 from ia2_eval.leaderboard.figures import write_figure
 from ia2_eval.mtbench.bench import Bench, load_bench
 from ia2_eval.mtbench.comparison.arms import PlannedArm, fitting_held_out, plan_arms
-from ia2_eval.mtbench.comparison.examples import load_examples
+from ia2_eval.mtbench.comparison.examples import draw_examples
 from ia2_eval.mtbench.comparison.plot import comparison_figure
 from ia2_eval.mtbench.comparison.recipe import ComparisonRecipe, load_comparison
 from ia2_eval.mtbench.comparison.records import new_settings, require_same
@@ -27,7 +27,7 @@ from ia2_eval.mtbench.comparison.rows import result_rows, to_csv
 from ia2_eval.mtbench.comparison.run import ArmRunner, Outcome
 from ia2_eval.mtbench.comparison.table import comparison_tables, left_out
 from ia2_eval.mtbench.comparison.training import AdapterTrainer
-from ia2_eval.mtbench.generation.backends import get_backend, require_supported
+from ia2_eval.mtbench.generation.backends import require_supported, require_usable
 from ia2_eval.mtbench.generation.models import OpenModel, open_model
 from ia2_eval.mtbench.judging.judge import judge_answers
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
@@ -35,8 +35,10 @@ from ia2_eval.mtbench.judging.judgments import Judgment, read_judgments
 from ia2_eval.mtbench.layout import Layout
 from ia2_eval.mtbench.prompts.sources import INSTRUCTION, load_prompt_set
 from ia2_eval.mtbench.questions import spread
+from ia2_eval.mtbench.recipe_file import find_recipe
 from ia2_eval.mtbench.reports.render import print_tables, to_markdown
 from ia2_eval.mtbench.reports.scores import scores
+from ia2_eval.mtbench.writing import writing
 
 
 def compare_command(
@@ -65,17 +67,18 @@ def compare_command(
         UserError: the recipe, its data or its model cannot be used, or the judge cannot go on; what is done is kept.
     """
     quieten()
-    asked = load_comparison(recipe)
+    path = find_recipe(recipe)
+    asked = load_comparison(path)
     if judge is not None:
         asked = asked.model_copy(update={"judge": judge})
-    require_supported(get_backend(asked.model.backend), asked.decoding)
+    require_supported(require_usable(asked.model, device), asked.decoding, asked.model.base)
     bench = load_bench(asked.bench, data_dir)
-    bench = replace(bench, questions=spread(bench.questions, asked.limit))
 
     def say(line: str) -> None:
         console.print(Text(line), soft_wrap=True)
 
-    examples = load_examples(asked, data_dir, bench.questions, say)
+    examples = draw_examples(asked, path.parent, data_dir, bench.questions, say)
+    bench = replace(bench, questions=spread(bench.questions, asked.limit))
     instruction = load_prompt_set(INSTRUCTION).instruction if asked.instruction is None else asked.instruction
     model = open_model(asked.model, device, batch_size)
     planned = plan_arms(asked, examples, instruction, bench.questions, model)
@@ -130,13 +133,14 @@ def _report(recipe: ComparisonRecipe, bench: Bench, outcomes: Sequence[Outcome],
     title = f"{recipe.name}: {recipe.model.base} on {bench.name}, examples from {recipe.data}\n" + (
         "mean over questions and seeds, 95 % interval over questions; dots: seeds"
     )
-    figures = write_figure(partial(comparison_figure, rows, outcomes, judge, title), out / "score_vs_n")
-    page = to_markdown(recipe.name, tables, notes, [path.name for path in figures if path.suffix == ".png"])
-    paths = [
-        write_atomically(out / "comparison.csv", to_csv(rows, judge).encode()),
-        write_atomically(out / "comparison.md", page.encode()),
-        *figures,
-    ]
+    with writing(out):
+        figures = write_figure(partial(comparison_figure, rows, outcomes, judge, title), out / "score_vs_n")
+        page = to_markdown(recipe.name, tables, notes, [path.name for path in figures if path.suffix == ".png"])
+        paths = [
+            write_atomically(out / "comparison.csv", to_csv(rows, judge).encode()),
+            write_atomically(out / "comparison.md", page.encode()),
+            *figures,
+        ]
     for path in paths:
         console.print(Text(str(path), style="dim"), soft_wrap=True)
 

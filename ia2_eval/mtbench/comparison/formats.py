@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ia2_eval.mtbench.answer_likelihoods import Given
 from ia2_eval.mtbench.generation.fenced_answer import fenced_answer
 from ia2_eval.mtbench.prompts.builders import build_prompt_set
 from ia2_eval.mtbench.prompts.prompt_set import Demonstration, Headings, PromptSet
@@ -99,6 +100,12 @@ def longest_for_teacher(
         longest = max(dev, key=lambda example: count(turns_of(example)[-1].prompt))
         contexts.append(turns_of(longest, instruction, examples)[-1].context)
     return max(map(count, contexts))
+
+
+def first_answer(example: Demonstration) -> Given:
+    """The answer to the first turn, up to its closing fence."""
+    turn = example.turns[0]
+    return Given((turn.query,), (), closed(turn.answer or ""))
 
 
 def closed(answer: str) -> str:

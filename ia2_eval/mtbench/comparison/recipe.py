@@ -66,7 +66,9 @@ class ComparisonRecipe(Frozen):
 
     name: str
     model: ModelSettings = Field(description="a base model; its name alone is enough")
-    data: str = Field(description="JSON lines as LIMA's or Alpaca's, or `embedded:arithmetic`")
+    data: str = Field(
+        description="rows as LIMA's or Alpaca's, beside the recipe or in the data directory; or `embedded:arithmetic`"
+    )
     n: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NotEmpty, NoRepeats] = Field(description="numbers N")
     seeds: Annotated[tuple[Seed, ...], NotEmpty, NoRepeats] = Field(description="draws of the examples")
     methods: Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], NotEmpty, NoRepeats] = Field(

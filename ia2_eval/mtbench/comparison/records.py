@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,11 +12,17 @@ from ia2_eval.errors import UserError
 from ia2_eval.experiments.provenance import versions
 from ia2_eval.frozen import Frozen, one_line
 from ia2_eval.mtbench.comparison.recipe import ComparisonRecipe
+from ia2_eval.mtbench.differences import differences
+from ia2_eval.mtbench.generation.answer_settings import PACE
+from ia2_eval.mtbench.writing import writing
 
 Record = TypeVar("Record", bound=BaseModel)
 
-FREE = {"name", "n", "seeds", "methods", "judge"}
-"""Keys of a recipe that may change in the same directory: they say which arms there are, and change none."""
+FREE = {
+    "versions": True,
+    "recipe": dict.fromkeys(("name", "n", "seeds", "methods", "judge"), True) | {"model": {"model_args": PACE}},
+}
+"""What may change in the same directory: it says which arms there are, or how fast, and changes none."""
 
 
 class ComparisonSettings(Frozen):
@@ -50,26 +55,23 @@ def require_same(directory: Path, settings: ComparisonSettings) -> None:
     """Write the settings down where no comparison was before.
 
     Raises:
-        UserError: there is another comparison.
+        UserError: there is another comparison, or they cannot be written.
     """
     path = directory / "comparison.json"
     if path.exists():
         stored = _read(path, ComparisonSettings)
-        before, now = (_fixed(each) for each in (stored, settings))
-        changed = [
-            f"  {name}: {before.get(name)} -> {now.get(name)}"
-            for name in before | now
-            if before.get(name) != now.get(name)
-        ]
-        if changed:
-            raise UserError(
-                "\n".join([f"{directory} holds a comparison that differs in", *changed, "choose another --out"])
-            )
-    write_atomically(path, (settings.model_dump_json(indent=1) + "\n").encode())
+        if changed := differences(stored, settings, FREE):
+            faults = [f"{directory} holds a comparison that differs in", *changed]
+            raise UserError("\n".join(["\n  ".join(faults), "choose another --out"]))
+    _write(path, settings)
 
 
 def write_record(directory: Path, record: ArmRecord) -> None:
-    write_atomically(_path(directory, record.model_id), (record.model_dump_json(indent=1) + "\n").encode())
+    """
+    Raises:
+        UserError: it cannot be written.
+    """
+    _write(_path(directory, record.model_id), record)
 
 
 def read_record(directory: Path, model_id: str) -> ArmRecord | None:
@@ -99,19 +101,9 @@ def _path(directory: Path, model_id: str) -> Path:
     return directory / "arms" / f"{model_id}.json"
 
 
-def _fixed(settings: ComparisonSettings) -> dict[str, str]:
-    content = settings.model_dump(mode="json", exclude={"versions": True, "recipe": FREE})
-    return _flat(content)
-
-
-def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = json.dumps(value)
-    return flat
+def _write(path: Path, record: BaseModel) -> None:
+    with writing(path):
+        write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
 
 
 def _read(path: Path, kind: type[Record]) -> Record:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from ia2_eval.experiments.interruption import Interruption
 from ia2_eval.frozen import one_line
+from ia2_eval.mtbench.answer_likelihoods import answer_likelihoods
 from ia2_eval.mtbench.comparison.arms import Arm, PlannedArm
-from ia2_eval.mtbench.comparison.likelihood import answer_likelihoods
+from ia2_eval.mtbench.comparison.formats import first_answer
 from ia2_eval.mtbench.comparison.records import ArmRecord, read_record, write_record
 from ia2_eval.mtbench.comparison.training import AdapterTrainer
 from ia2_eval.mtbench.generation.answers import ModelAnswer, read_answers
@@ -93,11 +94,11 @@ class ArmRunner:
             answers = generate_answers(
                 model, self.questions, planned.prompt_set, self.decoding, self.layout, arm.model_id, say=self.say
             )
-            likelihoods = answer_likelihoods(model, planned.prompt_set, self.held_out)
+            found = answer_likelihoods(model, planned.prompt_set, [first_answer(each) for each in self.held_out])
         record = ArmRecord(
             model_id=arm.model_id,
             status="done",
-            held_out=likelihoods,
+            held_out=tuple(each.nats / each.tokens for each in found),
             held_out_sha256=self._held_out_sha256,
             seconds=round(time.monotonic() - started, 3),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -12,8 +12,14 @@ from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.frozen import Frozen, one_line
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
+from ia2_eval.mtbench.layout import Layout
+from ia2_eval.mtbench.writing import writing
 
 DTYPES = Literal["float32", "bfloat16", "float16"]
+PACE = {"num_concurrent", "max_retries", "timeout", "ca_cert_path", "verify_certificate", "gpu_memory_utilization"}
+"""Arguments of lm-eval's models that decide how answers are had, not which."""
+FREE: dict[str, Any] = {"versions": True, "model": {"model_args": PACE}}
+"""What may change while a run is continued."""
 
 
 class ModelSettings(Frozen):
@@ -39,33 +45,59 @@ class AnswerSettings(Frozen):
     prompt_sha256: str | None
     decoding: DecodingSettings
     clean_up: Literal["fence", "paper"] = "fence"
-    batch_size: int | None = Field(default=None, description="where it can change sampled texts")
-    versions: dict[str, str] = Field(default_factory=dict, description="of the packages")
+    versions: dict[str, str] = Field(
+        default_factory=dict, description="of the packages; several where a run was continued with others"
+    )
 
     def differences(self, other: AnswerSettings) -> list[str]:
-        """What differs but the versions, such as `decoding.temperature: 0.5 -> 0.7`."""
-        mine, its = (_flat(each.model_dump(mode="json", exclude={"versions"})) for each in (self, other))
+        """What differs and can change answers, such as `decoding.temperature: 0.5 -> 0.7`."""
+        mine, its = (_flat(each.model_dump(mode="json", exclude=FREE)) for each in (self, other))
         return [
-            f"{name}: {mine.get(name)} -> {its.get(name)}" for name in mine | its if mine.get(name) != its.get(name)
+            f"{name}: {mine.get(name, 'null')} -> {its.get(name, 'null')}"
+            for name in mine | its
+            if mine.get(name) != its.get(name)
         ]
+
+    def continuing(self, before: AnswerSettings) -> AnswerSettings:
+        """These settings, with the versions of before too."""
+        versions = dict(before.versions)
+        for name, version in self.versions.items():
+            known = versions.get(name, version).split(", ")
+            versions[name] = ", ".join(dict.fromkeys([*known, version]))
+        return self.model_copy(update={"versions": versions})
+
+
+def settings_of_before(layout: Layout, model_id: str, settings: AnswerSettings) -> AnswerSettings | None:
+    """Those of the texts or answers that are there; None where there are none yet.
+
+    Raises:
+        UserError: they are others, or unknown.
+    """
+    path = layout.settings(model_id)
+    there = [each for each in (layout.texts(model_id), layout.answers(model_id)) if each.exists()]
+    if not there:
+        return None
+    if not path.exists():
+        raise UserError(
+            f"nothing says how {there[0]} was made, for there is no {path}: choose another --model-id or --out, or "
+            f"move {' and '.join(map(str, there))} away"
+        )
+    stored = read_settings(path)
+    if differences := stored.differences(settings):
+        raise UserError(
+            f"{model_id}: there are answers of other settings ({'; '.join(differences)}): "
+            "choose another --model-id or --out, or the settings of before"
+        )
+    return stored
 
 
 def write_settings(path: Path, settings: AnswerSettings) -> None:
-    """Write them where no answers are yet.
-
-    Raises:
-        UserError: there are answers of other settings.
     """
-    if path.exists():
-        stored = read_settings(path)
-        if differences := stored.differences(settings):
-            raise UserError(
-                f"{path.stem}: there are answers of other settings ({'; '.join(differences)}): "
-                "choose another --model-id or --out, or the settings of before"
-            )
-        if stored.versions == settings.versions:
-            return
-    write_atomically(path, (settings.model_dump_json(indent=1) + "\n").encode())
+    Raises:
+        UserError: they cannot be written.
+    """
+    with writing(path):
+        write_atomically(path, (settings.model_dump_json(indent=1) + "\n").encode())
 
 
 def read_settings(path: Path) -> AnswerSettings:
@@ -78,7 +110,9 @@ def read_settings(path: Path) -> AnswerSettings:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise UserError(f"{path} is damaged ({one_line(error)}): delete it, and the command writes it again") from error
+        raise UserError(
+            f"{path} is damaged ({one_line(error)}): move it, and the texts and answers of that name, away"
+        ) from error
 
 
 def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:

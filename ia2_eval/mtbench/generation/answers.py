@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.mtbench.questions import Question, read_lines
+from ia2_eval.mtbench.writing import append_line, writing
 
 if TYPE_CHECKING:
     from ia2_eval.mtbench.generation.texts import Place, Text
@@ -26,7 +27,7 @@ class Choice(BaseModel):
     turns: tuple[str, ...]
     """The answer to each turn."""
     tokens: tuple[int | None, ...] = ()
-    """Generated for each turn, where known; stop strings count."""
+    """Generated for each turn, where known. Stop strings count; not for hf and vLLM, whose texts are encoded anew."""
     truncated: tuple[bool | None, ...] = ()
     """Whether the answer to each turn came to the greatest length without an end."""
 
@@ -93,12 +94,27 @@ def _complete(
         )
 
 
-def write_answers(path: Path, answers: Sequence[ModelAnswer], append: bool = False) -> None:
-    """Write a file of answers, or add to it."""
-    lines = b"".join((json.dumps(answer.model_dump(mode="json")) + "\n").encode("ascii") for answer in answers)
-    if not append:
-        write_atomically(path, lines)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(lines)
+def write_answers(path: Path, answers: Sequence[ModelAnswer]) -> None:
+    """Write a file of answers; without any, there is none.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with writing(path):
+        if answers:
+            write_atomically(path, b"".join(map(_line, answers)))
+        else:
+            path.unlink(missing_ok=True)
+
+
+def add_answer(path: Path, answer: ModelAnswer) -> None:
+    """Add to a file of answers, which ends with a whole line.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    append_line(path, _line(answer))
+
+
+def _line(answer: ModelAnswer) -> bytes:
+    return (json.dumps(answer.model_dump(mode="json")) + "\n").encode("ascii")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from ia2_eval.mtbench.generation.texts import Place
 
 Request = tuple[str, dict[str, Any]]
 """A prompt and lm-eval's generation arguments."""
+MOST_SAID = 300
+"""Characters of an endpoint's error that are shown."""
 
 
 def generate(
@@ -27,15 +30,19 @@ def generate(
     Args:
         model: who is asked.
         requests: what, by place.
-        arrived: called once for each text.
+        arrived: called once for each text; what it raises ends the run.
         title: of the progress bar.
+
+    Raises:
+        UserError: the endpoint does not answer.
     """
     if not requests:
         return
     from lm_eval.api.model import CacheHook
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    silent = not (console.is_terminal and model.backend.local)  # lm-eval's models of endpoints have bars of their own
+    with Progress(console=console, transient=True, disable=silent) as progress:
         bar = progress.add_task(title, total=len(requests))
 
         def report(place: Place, text: str) -> None:
@@ -55,6 +62,8 @@ def generate(
         model.lm.set_cache_hook(listener)
         try:
             texts = _ask(model, requests)
+        except _ArrivalFailedError as failed:
+            raise failed.reason from failed.reason.__cause__
         finally:
             model.lm.set_cache_hook(CacheHook(None))
         for place in listener.waiting():
@@ -71,14 +80,34 @@ def _ask(model: OpenModel, requests: Mapping[Place, Request]) -> dict[Place, str
     if model.backend.local:
         texts = model.lm.generate_until(instances, disable_tqdm=True)
     else:
+        logger = logging.getLogger("lm_eval")
+        before = logger.level
+        logger.setLevel(logging.CRITICAL)  # it tells of every failed attempt, and of requests that are called off
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # so does this, long after
         try:
             texts = model.lm.generate_until(instances, disable_tqdm=True)
-        except (OSError, RuntimeError, ValueError) as error:  # of aiohttp and of lm-eval, after its own retries
+        except Exception as error:  # any: of the connection, of HTTP, or of a reply in another form, after retries
             raise UserError(
-                f"{model.fingerprint} does not answer: {type(error).__name__}: {error}. "
+                f"{model.fingerprint} does not answer: {_reason(error)}. "
                 "The texts so far are kept; the same command continues."
             ) from error
+        finally:
+            logger.setLevel(before)
     return dict(zip(requests, texts, strict=True))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, on one line, with the beginning of what the endpoint said about it."""
+    said = getattr(getattr(error, "response", None), "text", "")
+    return " ".join(f"{type(error).__name__}: {error} {said[:MOST_SAID]}".split()).rstrip(".")
+
+
+class _ArrivalFailedError(BaseException):
+    """What listens could not take a text. No `Exception`, for lm-eval would ask the endpoint for it again."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def _listener(requests: Mapping[Place, Request], report: Callable[[Place, str], None]) -> Any:
@@ -96,7 +125,10 @@ def _listener(requests: Mapping[Place, Request], report: Callable[[Place, str], 
             prompt, arguments = request
             # A model may change the arguments on their way: what is not found here is reported at the end.
             if places := self._places.get((prompt, arguments.get("seed"))):
-                report(places.pop(0), answer)
+                try:
+                    report(places.pop(0), answer)
+                except Exception as error:
+                    raise _ArrivalFailedError(error) from error
 
         def waiting(self) -> list[Place]:
             return [place for places in self._places.values() for place in places]

@@ -8,17 +8,18 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
+from ia2_eval.adapters.stored import CONFIGURATION
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.frozen import one_line
 from ia2_eval.mtbench.bench import load_bench
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
-from ia2_eval.mtbench.generation.backends import get_backend, require_supported
+from ia2_eval.mtbench.generation.backends import require_supported, require_usable
 from ia2_eval.mtbench.generation.conversation import CLEAN_UPS, CleanUp
 from ia2_eval.mtbench.generation.decoding_settings import PER_CATEGORY, PRESETS, DecodingSettings
 from ia2_eval.mtbench.generation.models import open_model
 from ia2_eval.mtbench.generation.run import generate_answers
-from ia2_eval.mtbench.layout import Layout, file_name
+from ia2_eval.mtbench.layout import Layout, answers_name, model_id_of
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.prompts.sources import load_prompt_set
 from ia2_eval.mtbench.questions import spread
@@ -42,14 +43,16 @@ class GenerateSettings:
     device: str | None = None
     batch_size: int | None = None
 
-    @property
-    def name(self) -> str:
-        """The model id that was asked for, else one that says what the answers are."""
+    def name(self, prompt_set: PromptSet | None) -> str:
+        """The model id that was asked for, else one that says what the answers are.
+
+        Raises:
+            UserError: files cannot be called so.
+        """
         if self.model_id is not None:
-            return file_name(self.model_id)
-        model = Path(self.model.base).name + (f"+{self.adapter.name}" if self.adapter else "")
-        prompts = "chat" if self.prompt_set is None else Path(self.prompt_set).stem
-        return file_name(f"{model}--{prompts}--{self.decoding.name}")
+            return model_id_of(self.model_id)
+        adapter = self.adapter.resolve().name if self.adapter else None
+        return answers_name(self.model.base, prompt_set.name if prompt_set else "chat", self.decoding.name, adapter)
 
 
 def generate_command(settings: GenerateSettings, console: Console) -> int:
@@ -59,10 +62,15 @@ def generate_command(settings: GenerateSettings, console: Console) -> int:
         UserError: something that was asked for is not to be had, or does not fit together; nothing was generated.
     """
     quieten()
-    require_supported(get_backend(settings.model.backend), settings.decoding)
+    backend = require_usable(settings.model, settings.device)
+    require_supported(backend, settings.decoding, settings.model.base)
+    clean_up = _clean_up(settings)
+    if settings.adapter is not None and not (settings.adapter / CONFIGURATION).is_file():
+        raise UserError(f"--adapter {settings.adapter} is no directory of a PEFT adapter: it has no {CONFIGURATION}")
     bench = load_bench(settings.bench, settings.data_dir)
     questions = spread(bench.questions, settings.limit)
-    prompt_set = prompt_set_of(settings)
+    prompt_set = None if settings.prompt_set is None else load_prompt_set(settings.prompt_set, settings.data_dir)
+    name = settings.name(prompt_set)
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -71,13 +79,11 @@ def generate_command(settings: GenerateSettings, console: Console) -> int:
     try:
         model = open_model(settings.model, settings.device, settings.batch_size)
         with model.adapted(settings.adapter) as adapted:
-            answers = generate_answers(
-                adapted, questions, prompt_set, settings.decoding, layout, settings.name, _clean_up(settings), say
-            )
+            answers = generate_answers(adapted, questions, prompt_set, settings.decoding, layout, name, clean_up, say)
     except KeyboardInterrupt:
         say("interrupted: the same command continues")
         return INTERRUPTED
-    say(f"{len(answers)} answers in {layout.answers(settings.name)}")
+    say(f"{len(answers)} answers in {layout.answers(name)}")
     return 0
 
 
@@ -153,15 +159,9 @@ def _plain(text: str) -> str | int | float | bool:
     return text
 
 
-def prompt_set_of(settings: GenerateSettings) -> PromptSet | None:
-    """
-    Raises:
-        UserError: it is not to be had.
-    """
-    return None if settings.prompt_set is None else load_prompt_set(settings.prompt_set, settings.data_dir)
-
-
 def _clean_up(settings: GenerateSettings) -> CleanUp:
     if settings.clean_up not in CLEAN_UPS:
         raise UserError(f"--clean-up is {settings.clean_up!r}.{did_you_mean(settings.clean_up, CLEAN_UPS)}")
+    if settings.clean_up == "paper" and settings.prompt_set is None:
+        raise UserError("--clean-up paper without effect: it is that of a prompt set's format, and --chat takes none")
     return "paper" if settings.clean_up == "paper" else "fence"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from ia2_eval.mtbench.generation.fenced_answer import fenced_answer
-from ia2_eval.mtbench.prompts.prompt_set import PromptSet
+from ia2_eval.mtbench.prompts.prompt_set import PromptSet, block
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -48,14 +48,20 @@ class UrialConversation:
         return PAPER_STOPS if self.clean_up == "paper" else (f"\n{self.prompt_set.headings.query}\n",)
 
     def prompt(self, queries: Sequence[str], answers: Sequence[str]) -> str:
-        return self.prompt_set.prompt(queries, answers)
+        prompt = self.prompt_set.prompt(queries, answers)
+        if self.clean_up == "fence":
+            return prompt
+        # The published formatter takes an empty answer for one that is still to come, and leaves its fence open.
+        headings, shown = self.prompt_set.headings, len(self.prompt_set.text)
+        empty, left_open = block(headings.answer, "", headings.fence), f"{headings.answer}\n{headings.fence}\n"
+        return prompt[:shown] + prompt[shown:].replace(empty, left_open)
 
     def clean(self, generated: str) -> str:
         headings = self.prompt_set.headings
         if self.clean_up == "paper":
             return published_clean_up(generated)
         lines = "|".join(re.escape(heading.strip()) for heading in (headings.query, headings.answer))
-        answer = re.split(rf"^(?:{lines})[ \t]*$", generated, maxsplit=1, flags=re.MULTILINE)[0]
+        answer = re.split(rf"^(?:{lines})[ \t\r]*$", generated, maxsplit=1, flags=re.MULTILINE)[0]
         return (fenced_answer(answer, headings.fence) if headings.fence else answer).strip()
 
 

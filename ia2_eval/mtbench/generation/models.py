@@ -13,7 +13,7 @@ from ia2_eval.commands import BATCH_SIZE
 from ia2_eval.errors import UserError
 from ia2_eval.lm.base_model import Base, BaseFiles, locate
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
-from ia2_eval.mtbench.generation.backends import Backend, get_backend
+from ia2_eval.mtbench.generation.backends import Backend, require_usable
 from ia2_eval.scoring.model_answers import GeneratedText
 
 if TYPE_CHECKING:
@@ -38,8 +38,13 @@ class OpenModel:
 
     @property
     def max_length(self) -> int | None:
-        """Tokens of its context; None where only the endpoint knows."""
-        return int(self.lm.max_length) if self.backend.local else None
+        """Tokens of prompt and answer that its context has room for; None where only the endpoint knows."""
+        if not self.backend.local:
+            return None
+        from ia2_training.virtual_tokens import virtual_token_count
+
+        virtual = virtual_token_count(self.lm.model) if self.backend.name == "ia2-hf" else 0
+        return int(self.lm.max_length) - virtual
 
     def count_tokens(self, text: str) -> int | None:
         """Tokens of a text as a prompt; None where only the endpoint knows."""
@@ -61,19 +66,15 @@ class OpenModel:
         return tokens, tokens >= most
 
     @property
-    def batch_size(self) -> int | None:
-        """Where it can change what is sampled."""
-        return int(self.lm.batch_size) if self.backend.name == "hf" else None
-
-    @property
     def transformer(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """The model itself and its tokenizer, to train adapters with.
+        """The model itself and its tokenizer, to train adapters with; what was kept of prompts is let go.
 
         Raises:
             UserError: it is not in this process.
         """
         if self.backend.name != "ia2-hf":
             raise UserError(f"adapters are trained and put on models of ia2-hf only, and this is {self.backend.name}")
+        self.lm.forget_prefix()
         return self.lm.model, self.lm.tokenizer
 
     @contextmanager
@@ -93,7 +94,7 @@ class OpenModel:
         base, tokenizer = self.transformer
         with attached(base, directory) as model:
             require_effect(model, NAME)
-            lm = _ia2_hf(model, tokenizer, int(self.lm.batch_size))
+            lm = _ia2_hf(model, tokenizer, int(self.lm.batch_size), self.settings, self.lm.shares_prefix or None)
             sha256 = StoredAdapter(directory.name, directory).sha256
             yield OpenModel(lm, self.settings, self.backend, self.fingerprint, sha256)
 
@@ -109,18 +110,17 @@ def open_model(settings: ModelSettings, device: str | None = None, batch_size: i
     Raises:
         UserError: there is no such backend or model, it takes no such arguments, or a package is missing.
     """
-    backend = get_backend(settings.backend)
-    if backend.chat and not settings.chat:
-        raise UserError(f"{backend.name} is asked through a chat template only: add --chat, which takes no prompt set")
+    backend = require_usable(settings, device)
     if not backend.local:
-        return OpenModel(_endpoint(settings, batch_size), settings, backend, _endpoint_name(settings))
+        with _taking_arguments(settings):
+            return OpenModel(_endpoint(settings, batch_size), settings, backend, _endpoint_name(settings))
     files = locate(
         Base.model_validate({"model": settings.base, "revision": settings.revision, "dtype": settings.dtype})
     )
     if backend.name == "vllm":
-        if device is not None:
-            raise UserError("vLLM takes no --device: choose GPUs with CUDA_VISIBLE_DEVICES")
-        lm = _lm_eval_model("vllm", _directory_arguments(settings, files) | {"batch_size": batch_size or "auto"})
+        arguments = {"pretrained": str(files.directory), "dtype": settings.dtype, **settings.model_args}
+        with _taking_arguments(settings):
+            lm = _lm_eval_model("vllm", arguments | {"batch_size": batch_size or "auto"})
     else:
         lm = _transformers(settings, files, device, batch_size or BATCH_SIZE)
     if settings.chat and getattr(lm.tokenizer, "chat_template", None) is None:
@@ -133,21 +133,32 @@ def _transformers(settings: ModelSettings, files: BaseFiles, device: str | None,
 
     base = load(files, device)
     use_threads_for(base.model)
-    if settings.backend == "ia2-hf":
-        return _ia2_hf(base.model, base.tokenizer, batch_size, settings.model_args)
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=base.model, tokenizer=base.tokenizer, batch_size=batch_size, **settings.model_args)
+    with _taking_arguments(settings):
+        if settings.backend == "ia2-hf":
+            lm = _ia2_hf(base.model, base.tokenizer, batch_size, settings)
+        else:
+            arguments = {"pretrained": base.model, "tokenizer": base.tokenizer, "batch_size": batch_size}
+            lm = HFLM(**arguments, **settings.model_args)
+        int(lm.max_length)
+    return lm
 
 
-def _ia2_hf(model: Any, tokenizer: Any, batch_size: int, arguments: dict[str, Any] | None = None) -> LM:
+def _ia2_hf(
+    model: Any, tokenizer: Any, batch_size: int, settings: ModelSettings, shares_prefix: bool | None = None
+) -> LM:
     from ia2_eval.lm.ia2_hf import IA2HF
 
-    return IA2HF(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, keep_prefix=True, **(arguments or {}))
-
-
-def _directory_arguments(settings: ModelSettings, files: BaseFiles) -> dict[str, Any]:
-    return {"pretrained": str(files.directory), "dtype": settings.dtype, **settings.model_args}
+    arguments: dict[str, Any] = settings.model_args
+    return IA2HF(
+        pretrained=model,
+        tokenizer=tokenizer,
+        batch_size=batch_size,
+        shares_prefix=shares_prefix,
+        keep_prefix=True,
+        **arguments,
+    )
 
 
 def _endpoint(settings: ModelSettings, batch_size: int | None) -> LM:
@@ -159,8 +170,8 @@ def _endpoint(settings: ModelSettings, batch_size: int | None) -> LM:
         )
     if not local and not os.environ.get("OPENAI_API_KEY"):
         raise UserError(f"{settings.backend} needs a key: put it into the environment variable OPENAI_API_KEY")
-    # Texts go as texts: the endpoint knows its tokenizer best, and this one needs none.
-    plain = {"tokenizer_backend": None, "tokenized_requests": False} if local else {}
+    # Texts go as texts: where lm-eval tokenises them, it cuts their beginning off without a word at 2048 tokens.
+    plain = {"tokenizer_backend": None, "tokenized_requests": False}
     arguments = {"model": settings.base, "batch_size": batch_size or 1, **plain, **settings.model_args}
     return _lm_eval_model(settings.backend, arguments)
 
@@ -178,3 +189,17 @@ def _lm_eval_model(name: str, arguments: dict[str, Any]) -> LM:
     except ImportError as error:
         extra = {"vllm": "vllm"}.get(name, "api")
         raise UserError(f"{name} needs more packages ({error}): pip install 'ia2-eval[{extra}]'") from error
+
+
+@contextmanager
+def _taking_arguments(settings: ModelSettings) -> Iterator[None]:
+    """
+    Raises:
+        UserError: an argument of the lm-eval model has a value that it cannot do with.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError) as error:
+        if not settings.model_args:
+            raise
+        raise UserError(f"{settings.backend} cannot do with model_args {settings.model_args}: {error}") from error

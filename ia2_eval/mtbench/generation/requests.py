@@ -10,6 +10,8 @@ from ia2_eval.mtbench.generation.backends import Backend
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.texts import Place
 
+NO_STOP = "<|endoftext|>"
+"""What lm-eval sends to OpenAI's chat models as a stop string where there is none; an empty list is refused there."""
 _OPTIONAL = ("top_p", "top_k", "min_p", "repetition_penalty", "penalty_scope", "frequency_penalty", "presence_penalty")
 
 
@@ -27,7 +29,8 @@ def generation_arguments(
         place: of the text, for its seed.
     """
     temperature = decoding.temperature_of(category)
-    arguments: dict[str, Any] = {"until": list(until), "max_gen_toks": most, "do_sample": temperature > 0}
+    stops = list(until) or ([NO_STOP] if backend.chat else [])
+    arguments: dict[str, Any] = {"until": stops, "max_gen_toks": most, "do_sample": temperature > 0}
     settings = {name: getattr(decoding, name) for name in _OPTIONAL}
     defaults = {name: DecodingSettings.model_fields[name].default for name in _OPTIONAL}
     arguments |= {name: value for name, value in settings.items() if value != defaults[name]}

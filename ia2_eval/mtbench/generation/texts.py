@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ia2_eval.atomic import write_atomically
-from ia2_eval.errors import UserError
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.questions import read_lines
+from ia2_eval.mtbench.writing import append_line, writing
 
 if TYPE_CHECKING:
     from lm_eval.models.api_models import JsonChatStr
@@ -67,16 +67,16 @@ class TextLedger:
         """With what earlier runs left; half a line at the end, of a run that was killed, is cut off.
 
         Raises:
-            UserError: a line is no text.
+            UserError: a line is no text, or the file cannot be read and written.
         """
         ledger = cls(path)
-        if path.exists() and path.stat().st_size:
-            content = path.read_bytes()
+        with writing(path):
+            content = path.read_bytes() if path.exists() else b""
             whole = content[: content.rfind(b"\n") + 1]
             if len(whole) < len(content):
                 write_atomically(path, whole)
-            if whole:
-                ledger.texts = {text.place: text for text in read_lines(path, Text, "the texts of an earlier run")}
+        if whole:
+            ledger.texts = {text.place: text for text in read_lines(path, Text, "the texts of an earlier run")}
         return ledger
 
     def answer_to(self, place: Place, prompt: str) -> Text | None:
@@ -84,28 +84,31 @@ class TextLedger:
         text = self.texts.get(place)
         return text if text is not None and text.prompt_sha256 == prompt_sha256(prompt) else None
 
+    def forget(self, place: Place) -> None:
+        """Leave out the text of a place, and those that follow it in its conversation."""
+        later = [each for each in self.texts if each[:2] == place[:2] and each.turn >= place.turn]
+        for each in later:
+            del self.texts[each]
+
     def add(self, text: Text) -> None:
         """Write a text down.
 
         Raises:
             UserError: the file cannot be written.
         """
+        append_line(self.path, _line(text))
         self.texts[text.place] = text
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                file.write(_line(text))
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.path}: {error.strerror}; the texts before this one are kept"
-            ) from error
 
     def write_in_order(self) -> None:
-        """Write the file anew as a run that was never interrupted leaves it."""
-        lines = [_line(self.texts[place]) for place in sorted(self.texts)]
-        content = b"".join(lines)
-        if not self.path.exists() or self.path.read_bytes() != content:
-            write_atomically(self.path, content)
+        """Write the file anew as a run that was never interrupted leaves it.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        content = b"".join(_line(self.texts[place]) for place in sorted(self.texts))
+        with writing(self.path):
+            if not self.path.exists() or self.path.read_bytes() != content:
+                write_atomically(self.path, content)
 
 
 def _line(text: Text) -> bytes:

@@ -51,9 +51,31 @@ class Opinion(Generic[Value]):
     from_cache: bool = False
 
     @property
+    def fresh(self) -> bool:
+        """Whether it can be read and was paid for just now."""
+        return self.status == "ok" and not self.from_cache
+
+    @property
+    def reply(self) -> Reply:
+        """For the cache."""
+        return Reply(
+            text=self.text,
+            refused=False,
+            cut_off=False,
+            served_by=self.served_by,
+            tstamp=self.tstamp,
+            attempts=self.attempts,
+        )
+
+    @property
     def date(self) -> str:
         """In UTC."""
         return datetime.fromtimestamp(self.tstamp, timezone.utc).date().isoformat()
+
+
+def not_asked() -> Opinion[Any]:
+    """In place of one that the judge was not asked for, as the run ended before."""
+    return Opinion("no_answer", None, f"{ERROR} the run ended before the judge was asked", time.time(), 0)
 
 
 def messages(prompt: Mapping[str, Any], slots: Mapping[str, str]) -> tuple[dict[str, str], ...]:
@@ -67,11 +89,9 @@ def messages(prompt: Mapping[str, Any], slots: Mapping[str, str]) -> tuple[dict[
 async def ask(call: Call[Value], endpoint: Endpoint, cache: ReplyCache | None) -> Opinion[Value]:
     """The judge's opinion. A reply that cannot be read is not taken for the last word: the judge is asked once more.
 
-    Only what could be read goes into the cache.
-
     Raises:
         UserError: no request will be answered.
-        OSError: the cache cannot be written.
+        OSError: the cache cannot be read.
     """
     if cache is not None and (stored := cache.get(call.key)) is not None:
         opinion = _opinion(call, stored, stored.attempts, from_cache=True)
@@ -86,8 +106,6 @@ async def ask(call: Call[Value], endpoint: Endpoint, cache: ReplyCache | None) -
         attempts += reply.attempts
         opinion = _opinion(call, reply, attempts)
         if opinion.status == "ok":
-            if cache is not None:
-                cache.put(call.key, reply)
             break
     return opinion
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -67,6 +68,10 @@ class Endpoint:
         self.tally = tally
         self._proven = proven
         self._silent = self._declined = 0
+        self.under_way: set[asyncio.Task[Any]] = set()
+        """Tasks whose request has gone out and has not been answered yet."""
+        self.closing = False
+        """No further request goes out: a task that would send one is cancelled."""
         self._pace = Pace(settings.requests_per_minute)
         self._key = _key(settings, url)
         try:
@@ -138,7 +143,11 @@ class Endpoint:
         import anyio
         import openai
 
+        self._heed_closing()
         await self._pace.turn()
+        task = asyncio.current_task()
+        assert task is not None
+        self.under_way.add(task)
         self.tally.requests += 1
         try:
             # The library's time-out is for each read, and a reply may trickle in for ever; asyncio.wait_for would
@@ -158,9 +167,16 @@ class Endpoint:
             self.tally.tokens_in += completion.usage.prompt_tokens or 0
             self.tally.tokens_out += completion.usage.completion_tokens or 0
             return completion
-        self.tally.trouble = str(fault)
+        finally:
+            self.under_way.discard(task)
+        self._heed_closing()
+        self.tally.trouble = f"last fault: {fault}"
         self.tally.changed()
         raise fault
+
+    def _heed_closing(self) -> None:
+        if self.closing:
+            raise asyncio.CancelledError
 
     def _request(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         settings = self.settings
@@ -177,8 +193,9 @@ class Endpoint:
         """
         status, said = error.status_code, self._said(error)
         if status in (401, 403):
+            why = f": {said}" if status == 403 else ""  # with 401 some repeat half of the key
             raise UserError(
-                f"{self.url} refuses the key in {self.settings.api_key_variable} ({status}): check the key, "
+                f"{self.url} refuses the key in {self.settings.api_key_variable} ({status}{why}): check the key, "
                 f"that it may use {self.settings.model!r}, and --judge-base-url"
             )
         if status == 404:
@@ -217,6 +234,8 @@ def _key(settings: JudgeSettings, url: str) -> str:
     if settings.is_trial:
         return "trial"
     if key := os.environ.get(settings.api_key_variable, "").strip():
+        if not (key.isascii() and key.isprintable()):
+            raise UserError(f"what {settings.api_key_variable} holds is no key, as it has letters that no key has")
         return key
     if url == OPENAI_URL:
         raise UserError(f"there is no key for {url}: set {settings.api_key_variable}, or give --judge-base-url")

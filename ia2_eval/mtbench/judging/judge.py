@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -17,6 +18,7 @@ from ia2_eval.mtbench.generation.answers import ModelAnswer
 from ia2_eval.mtbench.judging import pair_matches as pairs
 from ia2_eval.mtbench.judging import single_matches as singles
 from ia2_eval.mtbench.judging.asking import ask_all
+from ia2_eval.mtbench.judging.calls import Opinion
 from ia2_eval.mtbench.judging.cost import Plan, print_plan
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment
@@ -33,7 +35,7 @@ class JudgeOutcome:
     """What a run of the judge did, counted in rows of its file; after a dry run, what it would do."""
 
     judged: int
-    """Asked in this run, or taken from the cache."""
+    """Asked about in this run, or known already: from the cache, or as another row's request is the same."""
     kept: int
     """From earlier runs."""
     from_cache: int
@@ -113,9 +115,13 @@ def judge_pairs(
         model_ids = [*model_ids, baseline]
     answers = read_all_answers(layout, bench, model_ids)
     _say_missing(bench, answers, console)
-    matches = pairs.pair_matches(bench, answers, settings, baseline)
     path = layout.judgments(settings.model, "pair")
-    return _judge(path, PairJudgment, pairs.identity, lambda _: matches, lambda _: True, settings, console, dry_run)
+
+    def current(ledger: Ledger[PairJudgment]) -> list[Match[PairJudgment]]:
+        standing = {(row.model_1, row.model_2) for row in (*ledger.rows.values(), *ledger.foreign)}
+        return pairs.pair_matches(bench, answers, settings, baseline, standing)
+
+    return _judge(path, PairJudgment, pairs.identity, current, lambda _: True, settings, console, dry_run)
 
 
 def grade(bench: Bench, answers: Sequence[ModelAnswer], settings: JudgeSettings) -> list[Judgment]:
@@ -164,6 +170,7 @@ def _judge(
         matches = {match.identity: match for match in current(ledger)}
         _refuse_foreign(ledger, matches)
         stale = _stale(ledger, matches)
+        known = _known(ledger, matches, stale)
         good = {each for each, row in ledger.rows.items() if each in matches and each not in stale and not row.failed}
         asked = [match for match in matches.values() if wanted(match)]
         waiting = [match for match in asked if match.identity not in good]
@@ -176,7 +183,8 @@ def _judge(
         if kept:
             console.print(f"{kept:,} of {len(asked):,} are judged", highlight=False)
         cache = ReplyCache(settings.cache) if settings.cache else ()
-        plan = Plan.of(call for match in waiting for call in match.calls if call.key not in cache)
+        calls = {call.key: call for match in waiting for call in match.calls}
+        plan = Plan.of(call for call in calls.values() if call.key not in known and call.key not in cache)
         print_plan(plan, settings, console)
         if dry_run:
             return JudgeOutcome(len(waiting), kept, 0, (), plan.calls.total(), path)
@@ -185,7 +193,7 @@ def _judge(
         tally = Tally()
         if waiting:
             with watch(len(waiting), settings, tally, console):
-                ask_all(waiting, settings, lambda _, row: ledger.append(row), tally, proven=kept > 0)
+                ask_all(waiting, settings, lambda _, row: ledger.append(row), tally, known, proven=kept > 0)
         ledger.finish()
         if len(tally.served_by) > 1:
             names = ", ".join(sorted(tally.served_by))
@@ -216,9 +224,22 @@ def _refuse_foreign(ledger: Ledger[Row], matches: dict[Identity, Match[Row]]) ->
         )
 
 
-def _stale(ledger: Ledger[Row], matches: dict[Identity, Match[Row]]) -> list[Identity]:
+def _stale(ledger: Ledger[Row], matches: Mapping[Identity, Match[Row]]) -> dict[Identity, None]:
     """Rows of another request than today's. Those of models and questions that are not asked about are left alone."""
-    return [each for each, row in ledger.rows.items() if each in matches and row.key != matches[each].key]
+    return dict.fromkeys(each for each, row in ledger.rows.items() if each in matches and row.key != matches[each].key)
+
+
+def _known(
+    ledger: Ledger[Row], matches: Mapping[Identity, Match[Row]], stale: Collection[Identity]
+) -> dict[str, Opinion[Any]]:
+    """What the file holds of the judge's opinions, by the key of their call: of failed pairs there may be one."""
+    return {
+        call.key: opinion
+        for each, row in ledger.rows.items()
+        if each in matches and each not in stale
+        for call, opinion in zip(matches[each].calls, matches[each].recall(row), strict=True)
+        if opinion is not None
+    }
 
 
 def _say_missing(bench: Bench, answers: Mapping[str, Answers], console: Console) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from ia2_eval.errors import UserError
 from ia2_eval.frozen import Frozen
 
 TRIAL = "trial"
@@ -42,14 +43,7 @@ class JudgeSettings(Frozen):
     @field_validator("base_url")
     @classmethod
     def _is_plain(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("no http:// or https:// address, such as http://127.0.0.1:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("holds a password or a query: the key belongs in the environment")
-        return url.rstrip("/")
+        return None if url is None else _address(url)
 
     @model_validator(mode="after")
     def _has_effect(self) -> JudgeSettings:
@@ -63,10 +57,19 @@ class JudgeSettings(Frozen):
 
     @property
     def endpoint(self) -> str:
-        """The address that is asked, or `trial`."""
+        """The address that is asked, or `trial`.
+
+        Raises:
+            UserError: OPENAI_BASE_URL holds none.
+        """
         if self.is_trial:
             return TRIAL
-        return self.base_url or os.environ.get("OPENAI_BASE_URL", "").rstrip("/") or OPENAI_URL
+        if self.base_url is not None:
+            return self.base_url
+        try:
+            return _address(os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI_URL)
+        except ValueError as error:
+            raise UserError(f"OPENAI_BASE_URL: {error}") from None
 
     def key(self, messages: Sequence[Mapping[str, str]], repeat: int) -> str:
         """sha256 of everything that can change the judgment; a name may stand for another model at another address."""
@@ -80,3 +83,17 @@ class JudgeSettings(Frozen):
             "repeat": repeat,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _address(url: str) -> str:
+    """
+    Raises:
+        ValueError: it cannot be asked, or holds what must not be shown.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no http:// or https:// address, such as http://127.0.0.1:8000/v1")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("holds a password or a query: the key belongs in the environment")
+    parts.port  # noqa: B018 - raises if it is none
+    return url.rstrip("/")

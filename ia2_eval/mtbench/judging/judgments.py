@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.mtbench.questions import read_lines
 
@@ -14,6 +14,9 @@ Status = Literal["ok", "unparseable", "refused", "no_answer"]
 """`no_answer`: the endpoint gave none, however often it was asked."""
 FAILED_SCORE = -1
 """FastChat's score of an answer that could not be rated; its tools leave such rows out."""
+SUPERSEDED = ".superseded.jsonl"
+"""Ending of the file beside one of judgments that has those which no longer count."""
+Winner = Literal["model_1", "model_2", "tie", "error"]
 
 
 class Judgment(BaseModel):
@@ -27,7 +30,7 @@ class Judgment(BaseModel):
     """The judge as it was asked for, and the name of the prompt."""
     user_prompt: str | None = None
     judgment: str
-    score: float
+    score: float = Field(allow_inf_nan=False)
     """From 1 to 10; `FAILED_SCORE` where there is none."""
     turn: int
     tstamp: float
@@ -60,9 +63,9 @@ class PairJudgment(BaseModel):
     question_id: int
     model_1: str
     model_2: str
-    g1_winner: str
-    """`model_1`, `model_2`, `tie` or `error`, with model 1 shown first."""
-    g2_winner: str
+    g1_winner: Winner
+    """With model 1 shown first."""
+    g2_winner: Winner
     """With model 2 shown first."""
     judge: tuple[str, str]
     g1_user_prompt: str | None = None

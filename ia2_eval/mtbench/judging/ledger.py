@@ -11,7 +11,7 @@ from typing import Generic
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment
+from ia2_eval.mtbench.judging.judgments import SUPERSEDED, Judgment, PairJudgment
 from ia2_eval.mtbench.judging.matches import Identity, Row
 from ia2_eval.mtbench.questions import read_lines
 
@@ -38,7 +38,7 @@ class Ledger(Generic[Row]):
     @property
     def superseded(self) -> Path:
         """Where rows go whose request has changed since: they were paid for."""
-        return self.path.with_suffix(".superseded.jsonl")
+        return self.path.with_suffix(SUPERSEDED)
 
     def _read(self, kind: type[Row]) -> None:
         content = self.path.read_bytes()

@@ -30,6 +30,8 @@ class Match(Generic[Row]):
     calls: tuple[Call[Any], ...]
     row: Callable[[Match[Row], Sequence[Opinion[Any]]], Row]
     """Makes the row from an opinion on each call."""
+    recall: Callable[[Row], Sequence[Opinion[Any] | None]]
+    """The opinions in a row of this very match, one for each call; None where the judge gave none."""
 
     @property
     def key(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from typing import Any, cast
 
@@ -11,15 +11,33 @@ from ia2_eval.mtbench.bench import Bench
 from ia2_eval.mtbench.judging.calls import Call, Opinion, messages
 from ia2_eval.mtbench.judging.fastchat_judges import fastchat_judges
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
-from ia2_eval.mtbench.judging.judgments import PairJudgment
+from ia2_eval.mtbench.judging.judgments import PairJudgment, Winner
 from ia2_eval.mtbench.judging.matches import Answers, Identity, Match, planned, reference_slots
 from ia2_eval.mtbench.judging.ratings import Verdict, parse_verdict
 
+_WINNERS: tuple[dict[Verdict, Winner], ...] = (
+    {"A": "model_1", "B": "model_2", "tie": "tie"},
+    {"A": "model_2", "B": "model_1", "tie": "tie"},
+)
+"""What a verdict means in each of the two games."""
+
 
 def pair_matches(
-    bench: Bench, answers: Mapping[str, Answers], settings: JudgeSettings, baseline: str | None
+    bench: Bench,
+    answers: Mapping[str, Answers],
+    settings: JudgeSettings,
+    baseline: str | None,
+    standing: Collection[tuple[str, str]] = (),
 ) -> list[Match[PairJudgment]]:
     """All models against the baseline, or each against each; the first sample of the answers counts, as with FastChat.
+
+    Args:
+        bench: what was asked.
+        answers: by model.
+        settings: of the judge.
+        baseline: the second of all pairs; None: each with each, in the order of their names.
+        standing: pairs that have been judged in this order, which they keep: in the other one they would be judged, and
+            counted, again.
 
     Raises:
         UserError: fewer than two models, the baseline is none of them, or a reference answer is missing.
@@ -31,7 +49,8 @@ def pair_matches(
     rules = fastchat_judges()
     judges = rules.make_judge_pairwise(settings.model, bench.judge_prompts)
     matches = []
-    for first, second in _pairs(sorted(answers), baseline):
+    for pair in _pairs(sorted(answers), baseline):
+        first, second = pair[::-1] if pair[::-1] in standing and pair not in standing else pair
         rows = {
             model: {
                 question: {"choices": [{"turns": list(answer.choices[0].turns)}]}
@@ -63,6 +82,7 @@ def _match(match: Any, settings: JudgeSettings) -> Match[PairJudgment]:
         identity=(match.model_1, match.model_2, match.question["question_id"], 2 if match.multi_turn else 1),
         calls=tuple(Call(settings.model, prompt["name"], each, settings.key(each, 0), parse_verdict) for each in asked),
         row=_row,
+        recall=_recall,
     )
 
 
@@ -94,8 +114,8 @@ def _row(match: Match[PairJudgment], opinions: Sequence[Opinion[Verdict]]) -> Pa
         question_id=cast("int", question_id),
         model_1=cast("str", model_1),
         model_2=cast("str", model_2),
-        g1_winner=_winner(first.value, ("model_1", "model_2")),
-        g2_winner=_winner(second.value, ("model_2", "model_1")),
+        g1_winner="error" if first.value is None else _WINNERS[0][first.value],
+        g2_winner="error" if second.value is None else _WINNERS[1][second.value],
         judge=(match.calls[0].judge, match.calls[0].prompt),
         g1_user_prompt=match.calls[0].user_prompt,
         g1_judgment=first.text,
@@ -109,8 +129,10 @@ def _row(match: Match[PairJudgment], opinions: Sequence[Opinion[Verdict]]) -> Pa
     )
 
 
-def _winner(verdict: Verdict | None, shown: tuple[str, str]) -> str:
-    """`shown`: the model in position A, and that in position B."""
-    if verdict is None:
-        return "error"
-    return {"A": shown[0], "B": shown[1], "tie": "tie"}[verdict]
+def _recall(row: PairJudgment) -> list[Opinion[Verdict] | None]:
+    opinions: list[Opinion[Verdict] | None] = []
+    games = (row.g1_winner, row.g1_judgment), (row.g2_winner, row.g2_judgment)
+    for (winner, text), winners in zip(games, _WINNERS, strict=True):
+        verdict = {named: verdict for verdict, named in winners.items()}.get(winner)
+        opinions.append(None if verdict is None else Opinion("ok", verdict, text, row.tstamp, 1, row.served_by))
+    return opinions

@@ -31,7 +31,7 @@ def watch(total: int, settings: JudgeSettings, tally: Tally, console: Console) -
         task = bar.add_task("", total=total, spent="")
 
         def changed() -> None:
-            trouble = f"; last fault: {tally.trouble}" if tally.trouble else ""
+            trouble = f"; {tally.trouble}" if tally.trouble else ""
             bar.update(task, completed=tally.judged, spent=spent(tally, settings) + trouble)
 
         tally.changed = changed
@@ -47,7 +47,7 @@ def spent(tally: Tally, settings: JudgeSettings) -> str:
     """Such as `162 calls, 1 failed, 98,000 + 21,000 tokens, 4.20`."""
     parts = [f"{tally.requests:,} calls", f"{tally.failed:,} failed"]
     if tally.from_cache:
-        parts.append(f"{tally.from_cache:,} from the cache")
+        parts.append(f"{tally.from_cache:,} known already")
     if tally.tokens_in or tally.tokens_out:
         parts.append(f"{tally.tokens_in:,} + {tally.tokens_out:,} tokens")
     paid = cost(settings, tally.tokens_in, tally.tokens_out)

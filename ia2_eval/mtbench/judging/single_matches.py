@@ -58,6 +58,7 @@ def _match(model: str, sample: int, match: Any, settings: JudgeSettings, repeat:
         identity=(model, match.question["question_id"], 2 if match.multi_turn else 1, sample, repeat),
         calls=(Call(settings.model, prompt["name"], asked, settings.key(asked, repeat), parse_rating),),
         row=_row,
+        recall=_recall,
     )
 
 
@@ -95,3 +96,9 @@ def _row(match: Match[Judgment], opinions: Sequence[Opinion[float]]) -> Judgment
         key=match.key,
         attempts=opinion.attempts,
     )
+
+
+def _recall(row: Judgment) -> tuple[Opinion[float] | None]:
+    if row.failed:
+        return (None,)
+    return (Opinion(row.status, row.score, row.judgment, row.tstamp, row.attempts, row.served_by),)

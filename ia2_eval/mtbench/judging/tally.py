@@ -19,5 +19,5 @@ class Tally:
     tokens_out: int = 0
     served_by: set[str] = field(default_factory=set)
     trouble: str = ""
-    """The latest fault that was got over, or not yet."""
+    """What there is to say of the endpoint, such as its latest fault."""
     changed: Callable[[], None] = lambda: None

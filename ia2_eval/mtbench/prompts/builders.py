@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import zip_longest
 from random import Random
 
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.prompts.prompt_set import URIAL_HEADINGS, Demonstration, Headings, PromptSet, Turn, block
+from ia2_eval.mtbench.prompts.prompt_set import (
+    URIAL_HEADINGS,
+    Demonstration,
+    Headings,
+    PromptSet,
+    Turn,
+    block,
+    first_line,
+)
 
 INSTRUCTION_HEADING = "# Instruction"
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def build_prompt_set(
@@ -21,12 +31,12 @@ def build_prompt_set(
     say where a demonstration of several turns ends; a set that is to keep this is stored as YAML.
 
     Raises:
-        UserError: the instruction or a demonstration holds a heading of the format at the start of a line; a model
-        would take it for one.
+        UserError: the instruction or a demonstration holds a heading of the format at the start of a line, which a
+        model would take for one; or half a surrogate pair, which is no character.
     """
-    faults = [fault for demonstration in demonstrations if (fault := heading_within(demonstration, headings))]
-    if heading := _heading_in([instruction], headings):
-        faults.insert(0, f"the instruction has a line that begins with {heading!r}")
+    faults = [fault for demonstration in demonstrations if (fault := fault_within(demonstration, headings))]
+    if fault := _fault_in([instruction], headings):
+        faults.insert(0, f"the instruction {fault}")
     if faults:
         raise UserError(f"the prompt set {name!r} cannot be built: {'; '.join(faults)}")
     return PromptSet(
@@ -51,22 +61,20 @@ def render(instruction: str, demonstrations: Sequence[Demonstration], headings: 
     return "\n".join(parts)
 
 
-def heading_within(demonstration: Demonstration, headings: Headings = URIAL_HEADINGS) -> str | None:
-    """What is wrong with a demonstration that holds a heading of the format at the start of a line; None if none."""
+def fault_within(demonstration: Demonstration, headings: Headings = URIAL_HEADINGS) -> str | None:
+    """Why a demonstration cannot be one: a heading of the format at the start of a line, or what is no character."""
     said = [text for turn in demonstration.turns for text in (turn.query, turn.answer) if text is not None]
-    heading = _heading_in(said, headings)
-    return heading and f"the demonstration {first_line(demonstration)!r} has a line that begins with {heading!r}"
+    fault = _fault_in(said, headings, demonstration.after)
+    return fault and f"the demonstration {first_line(demonstration)!r} {fault}"
 
 
-def _heading_in(texts: Sequence[str], headings: Headings) -> str | None:
+def _fault_in(texts: Sequence[str], headings: Headings, after: str = "") -> str | None:
+    if half := _HALF_A_PAIR.search("".join((*texts, after))):
+        return f"holds {half[0]!r}, half of a surrogate pair, which is no character"
     lines = [line for text in texts for line in text.split("\n")]
-    return next((h for h in (headings.query, headings.answer) if any(line.startswith(h) for line in lines)), None)
-
-
-def first_line(demonstration: Demonstration, longest: int = 60) -> str:
-    """The beginning of its first query, on one line."""
-    query = " ".join(demonstration.turns[0].query.split())
-    return query if len(query) <= longest else f"{query[: longest - 3]}..."
+    found = (each for each in (headings.query, headings.answer) if any(line.startswith(each) for line in lines))
+    heading = next(found, None)
+    return heading and f"has a line that begins with {heading!r}"
 
 
 def plus(base: PromptSet, demonstrations: Sequence[Demonstration]) -> PromptSet:

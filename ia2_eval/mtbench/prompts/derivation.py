@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.prompts.ablations import Answers, with_answers
 from ia2_eval.mtbench.prompts.builders import plus, with_diverse, with_queries, with_random
-from ia2_eval.mtbench.prompts.pools import load_pool, refuse_questions
+from ia2_eval.mtbench.prompts.overlap import refuse_questions
+from ia2_eval.mtbench.prompts.pools import load_pool
 from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet
-from ia2_eval.mtbench.questions import Question
 
 
 @dataclass(frozen=True)
@@ -53,25 +53,22 @@ class Derivation:
             yield "--answers changes the demonstrations, --unsupervised has queries before them: do one after the other"
 
 
-def derive(
-    base: PromptSet, derivation: Derivation, questions: Sequence[Question], say: Callable[[str], None]
-) -> PromptSet:
+def derive(base: PromptSet, derivation: Derivation, say: Callable[[str], None]) -> PromptSet:
     """
     Args:
         base: the set to begin with.
         derivation: what to do with it.
-        questions: that no demonstration may ask.
         say: told which rows of the pool were left out.
 
     Raises:
-        UserError: the options make no sense together, or the pool is faulty, too small or contains a question.
+        UserError: the options make no sense together, or the pool is faulty, too small or asks a question of MT-Bench.
     """
     if faults := list(derivation.faults()):
         raise UserError("; ".join(faults))
     pool: tuple[Demonstration, ...] = ()
     if derivation.pool is not None:
         pool = load_pool(derivation.pool, base.headings, say)
-        refuse_questions(pool, questions)
+        refuse_questions(pool)
     seed, derived = derivation.seed or 0, base
     if derivation.plus is not None:
         if derivation.plus > len(pool):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.prompts.builders import first_line, heading_within
+from ia2_eval.mtbench.prompts.builders import fault_within
 from ia2_eval.mtbench.prompts.prompt_set import URIAL_HEADINGS, Demonstration, Headings, Turn
-from ia2_eval.mtbench.questions import Question
 
 FAULTS_SHOWN = 10
 SHAPES = (
@@ -22,14 +21,14 @@ SHAPES = (
 def load_pool(
     path: Path, headings: Headings = URIAL_HEADINGS, on_unusable: Callable[[str], None] | None = None
 ) -> tuple[Demonstration, ...]:
-    """The examples in a file of JSON lines; what a row says as `source` or `category` is their source.
+    """The examples in a file of JSON lines, or in one JSON list; `source` or `category` of a row is their source.
 
     Args:
         path: the file. Rows are LIMA's (`conversations`), Alpaca's (`instruction`, `input`, `output`), OpenHermes's
             (`conversations` of `from` and `value`), or own ones (`turns` of `query` and `answer`).
         headings: of the prompt set that they are for.
         on_unusable: is told of each row that has the right form but cannot be a demonstration (nothing in a query or an
-            answer, a heading at the start of a line), which is left out. None: such a row is a fault.
+            answer, a heading at the start of a line, half a character), which is left out. None: such a row is a fault.
 
     Raises:
         UserError: the file is missing, or a row is faulty; faults come with their lines.
@@ -41,19 +40,17 @@ def load_pool(
     except UnicodeDecodeError as error:
         raise UserError(f"the pool {path} is not UTF-8: byte {error.start}") from error
     pool, faults = [], []
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for where, row in _rows(path, content):
         try:
-            demonstration = _read(line)
+            demonstration = _read(row)
         except ValueError as error:
-            faults.append(f"line {number}: {error}")
+            faults.append(f"{where}: {error}")
             continue
         if unusable := _unusable(demonstration, headings):
             if on_unusable is None:
-                faults.append(f"line {number}: {unusable}")
+                faults.append(f"{where}: {unusable}")
             else:
-                on_unusable(f"{path}, line {number}: {unusable}; left out")
+                on_unusable(f"{path}, {where}: {unusable}; left out")
             continue
         pool.append(demonstration)
     if faults:
@@ -64,23 +61,18 @@ def load_pool(
     return tuple(pool)
 
 
-def refuse_questions(demonstrations: Iterable[Demonstration], questions: Sequence[Question]) -> None:
-    """
-    Raises:
-        UserError: a query is a turn of a question that models are evaluated on.
-    """
-    asked = {turn.strip(): question.question_id for question in questions for turn in question.turns}
-    found = [
-        f"{first_line(demonstration)!r} (question {asked[turn.query.strip()]})"
-        for demonstration in demonstrations
-        for turn in demonstration.turns
-        if turn.query.strip() in asked
-    ]
-    if found:
-        raise UserError(
-            f"{len(found)} demonstrations ask what models are evaluated on: {'; '.join(found[:FAULTS_SHOWN])}. "
-            "Take them out of the pool."
-        )
+def _rows(path: Path, content: str) -> Iterator[tuple[str, str]]:
+    """Where each row is, and the row as JSON."""
+    if content.lstrip().startswith("["):
+        try:
+            rows = json.loads(content)
+        except ValueError as error:
+            raise UserError(f"the pool {path} begins as a JSON list, and is none: {error}") from error
+        yield from ((f"entry {number}", json.dumps(row)) for number, row in enumerate(rows, start=1))
+        return
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            yield f"line {number}", line
 
 
 def _read(line: str) -> Demonstration:
@@ -131,4 +123,4 @@ def _unusable(demonstration: Demonstration, headings: Headings) -> str | None:
             return "a query has nothing in it"
         if not (turn.answer or "").strip():
             return "an answer has nothing in it"
-    return heading_within(demonstration, headings)
+    return fault_within(demonstration, headings)

@@ -75,3 +75,9 @@ class PromptSet(Frozen):
 def block(heading: str, said: str, fence: str) -> str:
     """What was said, under its heading; ends with a newline."""
     return f"{heading}\n{fence}\n{said}\n{fence}\n"
+
+
+def first_line(demonstration: Demonstration, longest: int = 60) -> str:
+    """The beginning of its first query, on one line."""
+    query = " ".join(demonstration.turns[0].query.split())
+    return query if len(query) <= longest else f"{query[: longest - 3]}..."

@@ -10,11 +10,10 @@ from rich.markup import escape
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.bench import known_questions
-from ia2_eval.mtbench.prompts.builders import first_line
 from ia2_eval.mtbench.prompts.derivation import Derivation, derive
-from ia2_eval.mtbench.prompts.pools import load_pool, refuse_questions
-from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet
+from ia2_eval.mtbench.prompts.overlap import refuse_questions
+from ia2_eval.mtbench.prompts.pools import load_pool
+from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet, first_line
 from ia2_eval.mtbench.prompts.sources import (
     SHIPPED,
     SUFFIXES,
@@ -26,7 +25,6 @@ from ia2_eval.mtbench.prompts.sources import (
 from ia2_eval.mtbench.prompts.typed_format import as_typed
 from ia2_eval.mtbench.prompts.urial_files import pinned_files
 from ia2_eval.mtbench.prompts.urial_format import is_regular, remarks
-from ia2_eval.mtbench.questions import Question
 
 Say = Callable[[str], None]
 
@@ -68,7 +66,7 @@ def show_prompts(
     if check:
         if name is not None or derivation.asked or given != ["--check"]:
             raise UserError("--check takes files and nothing else")
-        return _check(check, known_questions(data_dir), console)
+        return _check(check, console)
     if name is None:
         if derivation.asked or given:
             raise UserError("give the name of a prompt set, such as `default`; without one, they are only listed")
@@ -76,10 +74,7 @@ def show_prompts(
         return 0
     if print_text and base is not None:
         raise UserError("--print gives the text and nothing else: leave out --base")
-    questions = known_questions(data_dir)
-    if derivation.pool is not None and not questions:
-        say("the questions of MT-Bench are not on this machine: the pool is not compared with them")
-    prompt_set = derive(load_prompt_set(name, data_dir), derivation, questions, say)
+    prompt_set = derive(load_prompt_set(name, data_dir), derivation, say)
     if write is not None:
         _write(prompt_set, write, say)
     if print_text:
@@ -148,8 +143,8 @@ def _write(prompt_set: PromptSet, path: Path, say: Say) -> None:
         raise UserError(f"--write {path}: give a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     typed = path.suffix != ".txt"
     content = (as_typed(prompt_set) if typed else prompt_set.text).encode()
-    if path.exists() and path.read_bytes() != content:
-        raise UserError(f"{path} exists and holds something else: choose another name, or remove it")
+    if path.exists() and (path.is_dir() or path.read_bytes() != content):
+        raise UserError(f"{path} exists and is something else: choose another name, or remove it")
     if not typed and any(len(demonstration.turns) > 1 for demonstration in prompt_set.demonstrations):
         say(f"{path} does not say where a demonstration of several turns ends; a .yaml file does")
     if typed and not is_regular(prompt_set):
@@ -161,11 +156,11 @@ def _write(prompt_set: PromptSet, path: Path, say: Say) -> None:
     say(f"wrote {path}")
 
 
-def _check(paths: Sequence[Path], questions: Sequence[Question], console: Console) -> int:
+def _check(paths: Sequence[Path], console: Console) -> int:
     faulty = 0
     for path in paths:
         try:
-            lines = _checked(path, questions)
+            lines = _checked(path)
         except UserError as error:
             console.print(escape(str(error)), style="red", highlight=False, soft_wrap=True)
             faulty += 1
@@ -175,14 +170,14 @@ def _check(paths: Sequence[Path], questions: Sequence[Question], console: Consol
     return 1 if faulty else 0
 
 
-def _checked(path: Path, questions: Sequence[Question]) -> list[str]:
+def _checked(path: Path) -> list[str]:
     """What there is to say about a file that can be used."""
     if path.suffix == ".jsonl":
         pool = load_pool(path)
-        refuse_questions(pool, questions)
+        refuse_questions(pool)
         return [f"{path}: a pool of {len(pool)} examples"]
     prompt_set = read_prompt_file(path)
-    refuse_questions(prompt_set.demonstrations, questions)
+    refuse_questions(prompt_set.demonstrations)
     found = remarks(str(path), read_text(path)) if path.suffix not in SUFFIXES[1:] else ()
     sha256 = prompt_set.sha256[:16]
     return [

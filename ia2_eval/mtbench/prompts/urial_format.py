@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.prompts.builders import INSTRUCTION_HEADING, heading_within, render
+from ia2_eval.mtbench.prompts.builders import INSTRUCTION_HEADING, fault_within, render
 from ia2_eval.mtbench.prompts.prompt_set import URIAL_HEADINGS, Demonstration, Headings, PromptSet, Turn
 
 FENCE = "```"
@@ -138,7 +138,8 @@ def _blocks(name: str, text: str, headings: Headings, places: list[re.Match[str]
                 raise UserError(
                     f"{name}, line {line}: what stands under {place['heading']!r} is not between two {FENCE}"
                 )
-            said = body[opening.end() : closings[-1].start()].removesuffix("\n")
+            line_end = "\r\n" if place[0].endswith("\r\n") else "\n"
+            said = body[opening.end() : closings[-1].start()].removesuffix(line_end)
             after = body[closings[-1].end() :].strip("\r\n")
         yield _Block(place["heading"] == headings.query, said, after.strip() and after, text[place.start() : end], line)
 
@@ -153,8 +154,8 @@ def _add(reading: _Reading, found: _Block, headings: Headings) -> None:
         reading.after[-1].append(found.raw.strip("\r\n"))
         reading.remarks.append(Remark(found.line, "an answer without a query of its own, kept as plain text"))
         return
-    if heading := heading_within(Demonstration(turns=(Turn(query=found.said),)), headings):
-        reading.remarks.append(Remark(found.line, heading))
+    if fault := fault_within(Demonstration(turns=(Turn(query=found.said),)), headings):
+        reading.remarks.append(Remark(found.line, fault))
     if not found.said.strip():
         reading.remarks.append(Remark(found.line, f"{'a query' if found.is_query else 'an answer'} with nothing in it"))
     if found.after:

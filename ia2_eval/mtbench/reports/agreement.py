@@ -77,7 +77,7 @@ def _agreement(
         model=model,
         n=len(answers),
         exact=sum(shift == 0 for shift in shifts) / len(shifts),
-        within_one=sum(abs(shift) <= 1 for shift in shifts) / len(shifts),
+        within_one=sum(abs(shift) <= 1 + 1e-9 for shift in shifts) / len(shifts),
         pearson=_correlation(pearsonr, ours, theirs),
         spearman=_correlation(spearmanr, ours, theirs),
         kendall=_correlation(kendalltau, ours, theirs),

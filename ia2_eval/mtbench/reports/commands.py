@@ -57,7 +57,7 @@ def report_command(
         0: failed judgments are shown, but the report has not failed.
 
     Raises:
-        UserError: there is nothing to report, or something that was named is not there.
+        UserError: there is nothing to report, something that was named is not there, or a file cannot be written.
     """
     if directory is None and not judgments:
         raise UserError("nothing to report: give the --out directory of generate, sweep or judge, or --judgments FILE")
@@ -79,10 +79,13 @@ def report_command(
     else:
         print_tables(shown, found.notes, console)
     if folder is not None:
-        pictures = draw_figures(found, folder)
-        names = [path.name for path in pictures if path.suffix == ".png"]
-        write_atomically(folder / "report.csv", to_csv(rows).encode())
-        write_atomically(folder / "report.md", to_markdown(title, shown, found.notes, names).encode())
+        try:
+            pictures = draw_figures(found, folder)
+            names = [path.name for path in pictures if path.suffix == ".png"]
+            write_atomically(folder / "report.csv", to_csv(rows).encode())
+            write_atomically(folder / "report.md", to_markdown(title, shown, found.notes, names).encode())
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from error
         if output_format == "table":
             console.print(Text(str(folder), style="dim"), soft_wrap=True)
     return 0

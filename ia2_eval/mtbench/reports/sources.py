@@ -12,7 +12,13 @@ from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.mtbench.bench import load_bench
 from ia2_eval.mtbench.generation.answer_settings import read_settings
 from ia2_eval.mtbench.generation.answers import ModelAnswer
-from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment, read_judgments, read_pair_judgments
+from ia2_eval.mtbench.judging.judgments import (
+    SUPERSEDED,
+    Judgment,
+    PairJudgment,
+    read_judgments,
+    read_pair_judgments,
+)
 from ia2_eval.mtbench.layout import Layout
 from ia2_eval.mtbench.questions import load_questions, read_lines
 from ia2_eval.mtbench.reports.settings import Setting
@@ -117,7 +123,7 @@ def _read_directory(directory: Path, found: Sources) -> None:
             settings = read_settings(layout.settings(model))
             found.settings[model] = Setting(model, settings.decoding, settings.prompt_set, settings.model.base)
     for path in sorted((directory / "model_judgment").glob("*.jsonl")):
-        if not _is_empty(path, found):
+        if not (path.name.endswith(SUPERSEDED) or _is_empty(path, found)):
             _read_judgments(path, found)
     if not (found.answers or found.judgments or found.pairs):
         raise UserError(

@@ -59,7 +59,7 @@ def _shortened(found: Sequence[Table], results: Results) -> Iterator[Table]:
     longest = sorted(names, key=len, reverse=True)  # a model id may begin with another one
 
     def short(text: str) -> str:
-        model = next((model for model in longest if text.startswith(model)), None)
+        model = next((model for model in longest if text == model or text.startswith(f"{model} (")), None)
         return text if model is None else names[model] + text[len(model) :]
 
     said = f"Names are those of the decoding; the model id of {names[longest[0]]} is {longest[0]}."

@@ -15,9 +15,11 @@ from rich.table import Table
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.experiments.lock import sole_run
 from ia2_eval.mtbench.bench import TRIAL, Bench, load_bench
+from ia2_eval.mtbench.generation.backends import require_supported, require_usable
 from ia2_eval.mtbench.generation.models import OpenModel, open_model
 from ia2_eval.mtbench.layout import Layout
-from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet, Turn
+from ia2_eval.mtbench.prompts.overlap import evaluated_keys
+from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.prompts.sources import load_prompt_set
 from ia2_eval.mtbench.recipe_file import find_recipe
 from ia2_eval.mtbench.search.conditions import Conditions, settle
@@ -25,12 +27,12 @@ from ia2_eval.mtbench.search.cost import describe_cost, scored_pairs
 from ia2_eval.mtbench.search.data import SearchData, draw_data
 from ia2_eval.mtbench.search.files import greedy_sets, write_files
 from ia2_eval.mtbench.search.greedy import Done, Scores, extended, search
-from ia2_eval.mtbench.search.overlap import keys_of
 from ia2_eval.mtbench.search.recipe import SearchRecipe, load_search_recipe
 from ia2_eval.mtbench.search.result import SearchResult, report
 from ia2_eval.mtbench.search.room import Room
 from ia2_eval.mtbench.search.scorers import LogLikelihoodScorer, Scorer
 from ia2_eval.mtbench.search.trials import TrialLedger
+from ia2_eval.mtbench.writing import writing
 
 SETTINGS, TRIALS, ANSWERS = "search_settings.json", "trials.jsonl", "answers"
 
@@ -47,14 +49,19 @@ def search_command(
     """Search demonstrations by a recipe; the exit status: 0, or 130 when interrupted. The same command continues.
 
     Raises:
-        UserError: the recipe, its data or its model cannot be used, or --out holds another search.
+        UserError: the recipe, its data or its model cannot be used, or --out holds another search or cannot be written.
     """
     path = find_recipe(recipe)
     asked = load_search_recipe(path)
+    backend = require_usable(asked.model, device)
+    if asked.scorer.kind == "judge":
+        require_supported(backend, asked.scorer.decoding, asked.model.base)
     beside = path.parent
     start = load_prompt_set(_beside(asked.prompt_set, beside), data_dir)
     bench = load_bench(asked.scorer.bench, data_dir) if asked.scorer.kind == "judge" else None
-    data = draw_data(asked, beside, data_dir, start, _asked_by(bench))
+    benches = [load_bench(TRIAL), *([bench] if bench else [])]
+    evaluated = evaluated_keys(question for each in benches for question in each.questions)
+    data = draw_data(asked, beside, data_dir, start, evaluated)
     extended(start, (), start.name)  # a set that cannot be extended is refused before a model is loaded
     _say(console, *_notes(data), *describe_cost(asked, data))
     if dry_run:
@@ -91,7 +98,8 @@ def _search(
         result = report(recipe.name, data, start, rounds, left_out, scores)
     sets, faults = greedy_sets(recipe.greedy_sizes, start, data, rounds[0], room.lacking)
     _say(console, *faults)
-    write_files(out, result, [*(found.prompt_set for found in rounds), *sets])
+    with writing(out):
+        write_files(out, result, [*(found.prompt_set for found in rounds), *sets])
     return result
 
 
@@ -106,13 +114,6 @@ def _scorer(recipe: SearchRecipe, model: OpenModel, bench: Bench | None, out: Pa
 def _beside(prompt_set: str, directory: Path) -> str:
     """A path relative to the recipe, if there is such a file; else the name as it is."""
     return str(directory / prompt_set) if (directory / prompt_set).is_file() else prompt_set
-
-
-def _asked_by(bench: Bench | None) -> frozenset[str]:
-    """Keys of the turns of the judge's bench and of the shipped one."""
-    benches = [load_bench(TRIAL), *([bench] if bench else [])]
-    turns = [turn for each in benches for question in each.questions for turn in question.turns]
-    return keys_of([Demonstration(turns=tuple(Turn(query=turn) for turn in turns))])
 
 
 def _notes(data: SearchData) -> Iterator[str]:

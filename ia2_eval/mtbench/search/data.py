@@ -10,20 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ia2_eval.benchmarks.load import data_directory
-from ia2_eval.embedded.datasets import DATASETS
-from ia2_eval.errors import UserError, did_you_mean
-from ia2_eval.mtbench.prompts.builders import first_line
-from ia2_eval.mtbench.prompts.pools import load_pool
-from ia2_eval.mtbench.prompts.prompt_set import Demonstration, Headings, PromptSet, Turn
-from ia2_eval.mtbench.search.overlap import keys_of, mt_bench_keys, turn_key
+from ia2_eval.errors import UserError
+from ia2_eval.mtbench.prompts.examples import load_examples
+from ia2_eval.mtbench.prompts.overlap import FAULTS_SHOWN, keys_of
+from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet, Turn, first_line
 from ia2_eval.mtbench.search.recipe import SearchRecipe
 
-EMBEDDED = "embedded:"
-SPLITS = ("train", "test")
 JUDGED_TURNS = 2
 """Turns of a conversation that a judge is shown at most."""
-FAULTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class DevItem:
 
 @dataclass(frozen=True)
 class SearchData:
-    """No query of the pool is in the other two sets, and no first query of one of those in the other."""
+    """No query of the pool is in the other two sets or the starting set, no first query of one of those in another."""
 
     pool: Mapping[int, Demonstration]
     """By place among the usable rows of its source, from 1."""
@@ -58,7 +52,7 @@ class SearchData:
 
 
 def draw_data(
-    recipe: SearchRecipe, beside: Path, data_dir: Path | None, start: PromptSet, bench: frozenset[str] = frozenset()
+    recipe: SearchRecipe, beside: Path, data_dir: Path | None, start: PromptSet, evaluated: frozenset[str]
 ) -> SearchData:
     """Draw the sets that a recipe asks for.
 
@@ -66,14 +60,14 @@ def draw_data(
         recipe: of the search.
         beside: directory of the recipe, where its paths are looked for first.
         data_dir: where they are looked for next; None for the directory in `IA2_DATA_DIR`, if any.
-        start: the starting set, whose queries are not scored on.
-        bench: keys of further queries that are refused, besides MT-Bench's.
+        start: the starting set, whose queries are neither tried nor scored on.
+        evaluated: keys of the queries that models are evaluated on, which are refused.
 
     Raises:
-        UserError: no such source, too few rows, or queries that are MT-Bench's or in two of the sets.
+        UserError: no such source, too few rows, or queries that models are evaluated on or that are in two of the sets.
     """
     unusable: list[str] = []
-    rows = _rows(recipe.pool.path, beside, data_dir, start.headings, unusable)
+    rows = load_examples(recipe.pool.path, beside, data_dir, start.headings, unusable.append)
     if len(rows) < (recipe.pool.limit or 1):
         raise UserError(f"pool.limit is {recipe.pool.limit}, but {recipe.pool.path} has {len(rows)} usable rows")
     pool = _drawn(rows, recipe.pool.limit or len(rows), recipe.pool.seed)
@@ -81,7 +75,7 @@ def draw_data(
     if recipe.dev.path == recipe.pool.path:
         rows = {row: demonstration for row, demonstration in rows.items() if not keys_of([demonstration]) & in_pool}
     else:
-        rows = _rows(recipe.dev.path, beside, data_dir, start.headings, unusable)
+        rows = load_examples(recipe.dev.path, beside, data_dir, start.headings, unusable.append)
     if recipe.scorer.kind == "judge":
         rows = {row: demonstration for row, demonstration in rows.items() if len(demonstration.turns) <= JUDGED_TURNS}
     wanted = recipe.dev.size + recipe.held_out
@@ -91,58 +85,22 @@ def draw_data(
         )
     scored = _drawn(rows, wanted, recipe.seed)
     refused = {
-        "what models are evaluated on": mt_bench_keys() | bench,
+        "what models are evaluated on": evaluated,
         "in the pool": in_pool,
         "in the starting set": keys_of(start.demonstrations),
     }
     faults = [
-        *_faults(recipe.pool.path, pool, "what models are evaluated on", refused),
+        *(
+            fault
+            for what in ("what models are evaluated on", "in the starting set")
+            for fault in _faults(recipe.pool.path, pool, what, refused)
+        ),
         *(fault for what in refused for fault in _faults(recipe.dev.path, scored, what, refused)),
     ]
     if faults:
         raise UserError("\n  ".join(["the search cannot use these rows; take them out:", *faults]))
     items = [DevItem(row, demonstration.turns) for row, demonstration in scored.items()]
     return SearchData(pool, tuple(items[: recipe.dev.size]), tuple(items[recipe.dev.size :]), tuple(unusable))
-
-
-def resolve(path: str, beside: Path, data_dir: Path | None) -> Path:
-    """A path of a recipe: beside it, else in the data directory.
-
-    Raises:
-        UserError: it is in neither.
-    """
-    places = [place for place in (beside, data_directory(data_dir)) if place is not None]
-    for place in places:
-        if (place / path).is_file():
-            return place / path
-    where = " or ".join(f"{str(place)!r}" for place in places)
-    raise UserError(f"there is no file {path!r} in {where}: give --data-dir, or a path relative to the recipe")
-
-
-def _rows(
-    source: str, beside: Path, data_dir: Path | None, headings: Headings, unusable: list[str]
-) -> dict[int, Demonstration]:
-    """All rows of a source by number, from 1; of rows with the same first query the first."""
-    if source.startswith(EMBEDDED):
-        demonstrations: Sequence[Demonstration] = list(_embedded(source))
-    else:
-        demonstrations = load_pool(resolve(source, beside, data_dir), headings, unusable.append)
-    unique: dict[str, int] = {}
-    for row, demonstration in enumerate(demonstrations, start=1):
-        unique.setdefault(turn_key(demonstration.turns[0].query), row)
-    return {row: demonstrations[row - 1] for row in unique.values()}
-
-
-def _embedded(source: str) -> Iterator[Demonstration]:
-    """Rows of a synthetic data set: the text or question, and the label or worked answer."""
-    name, _, split = source.removeprefix(EMBEDDED).partition("/")
-    if name not in DATASETS:
-        raise UserError(f"there is no synthetic data set {name!r}.{did_you_mean(name, DATASETS)}")
-    if split not in SPLITS:
-        raise UserError(f"{source}: must end in /train or /test, such as {EMBEDDED}{name}/train")
-    for row in DATASETS[name].rows(split):
-        query, answer = (row["question"], row["answer"]) if "question" in row else (row["text"], row["label"])
-        yield Demonstration(turns=(Turn(query=query.strip(), answer=str(answer).strip()),))
 
 
 def _drawn(rows: dict[int, Demonstration], count: int, seed: int) -> dict[int, Demonstration]:

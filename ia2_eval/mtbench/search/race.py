@@ -30,8 +30,9 @@ class Standing(NamedTuple):
 def race(schedule: Schedule, score: Score) -> list[Standing]:
     """All candidates, best first: by how far they came, then as they were compared last.
 
-    After a block, candidates are compared with the leader (the best mean) on the items that both have a score for. Of
-    equals, the one that comes first in the pool is better; one without an item in common with the leader is last.
+    After a block, candidates are compared with the leader (the best mean) on the items that both have a score for, of
+    all blocks so far. Of equals, the one that comes first in the pool is better; one without an item in common with the
+    leader is last.
 
     Args:
         schedule: of the round.
@@ -40,7 +41,7 @@ def race(schedule: Schedule, score: Score) -> list[Standing]:
     table = np.full((schedule[0].candidates, sum(rung.items for rung in schedule)), np.nan)
     left, out, first = list(range(len(table))), list[int](), 0
     for rung in schedule:
-        block = range(first, first + rung.items)
+        block, left = range(first, first + rung.items), sorted(left)
         for candidate in left:
             table[candidate, block.start : block.stop] = [
                 np.nan if value is None else value for value in score(candidate, block)

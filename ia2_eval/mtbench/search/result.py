@@ -15,8 +15,6 @@ from ia2_eval.mtbench.search.race import mean_of_scored
 from ia2_eval.mtbench.search.schedule import pairs
 from ia2_eval.scoring.bootstrap import Floats, bootstrap_interval, mean_of
 
-_TWO_SIDED = 1.96  # standard errors to each side of a 95 % interval
-
 
 class Gain(Frozen):
     """A difference of mean scores and its 95 % interval; no interval from fewer than two items."""
@@ -180,14 +178,17 @@ def gain(scores: Floats, reference: Floats) -> Gain | None:
 
 
 def bias(dev: Gain | None, held_out: Gain | None) -> Gain | None:
-    """Difference of two gains on independent items, with a normal interval."""
+    """Difference of two gains on independent items. Its interval is Student's, with the degrees of freedom of the fewer
+    items: wide where a handful says nothing for certain."""
+    from scipy.stats import t  # takes a second to import
+
     if dev is None or held_out is None:
         return None
     value, items = dev.value - held_out.value, min(dev.items, held_out.items)
     if dev.standard_error is None or held_out.standard_error is None:
         return Gain(value=value, lower=None, upper=None, standard_error=None, items=items)
     error = sqrt(dev.standard_error**2 + held_out.standard_error**2)
-    reach = _TWO_SIDED * error
+    reach = float(t.ppf(0.975, items - 1)) * error
     return Gain(value=value, lower=value - reach, upper=value + reach, standard_error=error, items=items)
 
 

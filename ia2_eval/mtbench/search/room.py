@@ -9,7 +9,7 @@ from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.search.data import DevItem
 from ia2_eval.mtbench.search.recipe import ScorerSettings
-from ia2_eval.mtbench.search.scorers import contexts
+from ia2_eval.mtbench.search.scorers import reference_answers
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Room:
 def tokens_needed(model: OpenModel, prompt_set: PromptSet, item: DevItem, scorer: ScorerSettings) -> int | None:
     """Of all that is read for an item; of the first turn and its answer, where answers are generated."""
     if scorer.kind == "log_likelihood":
-        context, answer = contexts(prompt_set, item)[-1]
-        return model.count_tokens(context + answer)
+        last = reference_answers(item)[-1]
+        return model.count_tokens(last.context(prompt_set) + last.answer)
     prompt = model.count_tokens(prompt_set.prompt(item.queries[:1]))
     return None if prompt is None else prompt + scorer.decoding.max_new_tokens

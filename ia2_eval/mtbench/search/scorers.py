@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Protocol
 
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.answer_likelihoods import Given, answer_likelihoods
 from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.search.data import DevItem
@@ -24,11 +25,7 @@ class Scorer(Protocol):
 
 
 class LogLikelihoodScorer:
-    """Mean log-likelihood of the reference answers' tokens, each answer after its query and the turns before.
-
-    The tokens are those that lm-eval scores: of the answer and of the line break before it, which it does not leave at
-    the end of a context.
-    """
+    """Mean log-likelihood of the reference answers' tokens, each answer after its query and the turns before."""
 
     unit = "nats per token"
 
@@ -43,42 +40,18 @@ class LogLikelihoodScorer:
                 f"{model.backend.name}: use the scorer judge"
             )
         self._model = model
-        self._tokens: dict[tuple[str, str], int] = {}
 
     def score(self, prompt_set: PromptSet, items: Sequence[DevItem]) -> list[float | None]:
-        from lm_eval.api.instance import Instance
-
-        asked = [(place, *pair) for place, item in enumerate(items) for pair in contexts(prompt_set, item)]
-        requests = [
-            # Of one task: ia2-hf reads what its requests begin with once.
-            Instance("loglikelihood", {}, (context, answer), 0, (prompt_set.sha256, place, 1))
-            for place, context, answer in asked
-        ]
-        answers = self._model.lm.loglikelihood(requests, disable_tqdm=True)
-        sums, tokens = [0.0] * len(items), [0] * len(items)
-        alone = [pair for item in items for pair in contexts(_alone(prompt_set), item)]
-        for (place, _, _), (log_likelihood, _), pair in zip(asked, answers, alone, strict=True):
-            sums[place] += float(log_likelihood)
-            tokens[place] += self._scored_tokens(*pair)
-        means = [total / count for total, count in zip(sums, tokens, strict=True)]
-        return [mean if isfinite(mean) else None for mean in means]
-
-    def _scored_tokens(self, context: str, answer: str) -> int:
-        """Of an answer; the same behind every prompt set, so it is counted without one."""
-        if (context, answer) not in self._tokens:
-            encode = self._model.lm.tok_encode
-            self._tokens[context, answer] = len(encode(context + answer)) - len(encode(context.rstrip()))
-        return self._tokens[context, answer]
+        of_items = [reference_answers(item) for item in items]
+        found = iter(answer_likelihoods(self._model, prompt_set, [each for own in of_items for each in own]))
+        scores: list[float | None] = []
+        for own in of_items:
+            nats, tokens = (sum(part) for part in zip(*(next(found) for _ in own), strict=True))
+            scores.append(nats / tokens if isfinite(nats) else None)
+        return scores
 
 
-def contexts(prompt_set: PromptSet, item: DevItem) -> list[tuple[str, str]]:
-    """For each turn of an item, all that stands before its reference answer, and this answer."""
-    answers = [turn.answer or "" for turn in item.turns]
-    return [
-        (prompt_set.prompt(item.queries[: turn + 1], answers[:turn]), answer) for turn, answer in enumerate(answers)
-    ]
-
-
-def _alone(prompt_set: PromptSet) -> PromptSet:
-    """Without instruction and demonstrations."""
-    return PromptSet(name="none", text="", headings=prompt_set.headings)
+def reference_answers(item: DevItem) -> list[Given]:
+    """That of each turn of an item, after the turns before."""
+    answers = tuple(turn.answer or "" for turn in item.turns)
+    return [Given(item.queries[: turn + 1], answers[:turn], answer) for turn, answer in enumerate(answers)]

@@ -11,6 +11,7 @@ from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.questions import read_lines
+from ia2_eval.mtbench.writing import append_line
 
 Part = Literal["dev", "held_out"]
 
@@ -64,14 +65,7 @@ class TrialLedger:
         Raises:
             UserError: the file cannot be written.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                file.write((json.dumps(trial.model_dump(mode="json")) + "\n").encode("ascii"))
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.path}: {error.strerror}; earlier trials are kept, the same command continues"
-            ) from error
+        append_line(self.path, (json.dumps(trial.model_dump(mode="json")) + "\n").encode("ascii"))
         self._know(trial)
 
     def _know(self, trial: Trial) -> None:

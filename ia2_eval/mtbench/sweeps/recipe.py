@@ -11,7 +11,7 @@ from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.recipe import NoRepeats, NotEmpty, Seed
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
-from ia2_eval.mtbench.generation.backends import get_backend, require_supported
+from ia2_eval.mtbench.generation.backends import require_supported, require_usable
 from ia2_eval.mtbench.generation.conversation import CleanUp
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
@@ -51,19 +51,24 @@ class SweepRecipe(Frozen):
             raise ValueError("there is nothing to sweep: give a grid, presets, or both")
         if self.model.chat and self.prompt_sets != ("default",):
             raise ValueError("prompt_sets without effect: with chat: true the model's own template is used")
+        if self.model.chat and self.clean_up != "fence":
+            raise ValueError(
+                f"clean_up {self.clean_up} without effect: with chat: true there is no prompt set's format"
+            )
         return self
 
     def settings(self) -> tuple[DecodingSettings, ...]:
         """All that differ.
 
         Raises:
-            UserError: the model's backend cannot decode so.
+            UserError: the model's backend cannot decode so, or has no use for what is asked of it.
         """
+        backend = require_usable(self.model)
         swept = self.grid.settings(self.samples, self.seed) if self.grid else ()
         presets = [preset_settings(name, self.samples, self.seed) for name in self.presets]
         settings = tuple(dict.fromkeys([*swept, *presets]))
         for setting in settings:
-            require_supported(get_backend(self.model.backend), setting)
+            require_supported(backend, setting, self.model.base)
         names = [setting.name for setting in settings]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise UserError(f"several settings are called {', '.join(sorted(repeated))}")

@@ -12,15 +12,17 @@ from rich.table import Table
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.commands import INTERRUPTED, quieten
+from ia2_eval.errors import UserError
 from ia2_eval.mtbench.bench import Bench, load_bench
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import OpenModel, open_model
 from ia2_eval.mtbench.generation.run import generate_answers
-from ia2_eval.mtbench.layout import Layout, file_name
+from ia2_eval.mtbench.layout import Layout, answers_name
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.prompts.sources import load_prompt_set
 from ia2_eval.mtbench.questions import Question, spread
 from ia2_eval.mtbench.sweeps.recipe import SweepRecipe, load_sweep
+from ia2_eval.mtbench.writing import writing
 
 FAILURES = "failures.txt"
 """In --out: what went wrong last time, with tracebacks."""
@@ -65,6 +67,8 @@ def sweep_command(
         return 0
     quieten()
     layout = Layout(out)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     try:
         model = open_model(recipe.model, device, batch_size)
         failed = _generate(model, arms, questions, layout, recipe, console)
@@ -77,14 +81,16 @@ def sweep_command(
 def plan_arms(recipe: SweepRecipe, data_dir: Path | None) -> tuple[Arm, ...]:
     """
     Raises:
-        UserError: a prompt set is not to be had, or the backend cannot decode so.
+        UserError: a prompt set is not to be had, two are called alike, or the backend cannot decode so.
     """
-    model = file_name(Path(recipe.model.base).name)
-    settings = recipe.settings()
+    settings, base = recipe.settings(), recipe.model.base
     if recipe.model.chat:
-        return tuple(Arm(f"{model}--chat--{each.name}", None, each) for each in settings)
+        return tuple(Arm(answers_name(base, "chat", each.name), None, each) for each in settings)
     sets = [load_prompt_set(name, data_dir) for name in recipe.prompt_sets]
-    return tuple(Arm(f"{model}--{file_name(one.name)}--{each.name}", one, each) for one in sets for each in settings)
+    names = [one.name for one in sets]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"several prompt_sets are called {', '.join(sorted(repeated))}: rename the files")
+    return tuple(Arm(answers_name(base, one.name, each.name), one, each) for one in sets for each in settings)
 
 
 def _print_plan(recipe: SweepRecipe, arms: Sequence[Arm], questions: Sequence[Question], console: Console) -> None:
@@ -131,7 +137,8 @@ def _generate(
             say(f"[{number}/{len(arms)}] {arm.model_id} failed: {error}")
     if failures:
         content = "\n".join(f"{model_id}\n{trace}" for model_id, trace in failures.items())
-        write_atomically(layout.directory / FAILURES, content.encode())
+        with writing(layout.directory / FAILURES):
+            write_atomically(layout.directory / FAILURES, content.encode())
         say(f"{len(failures)} of {len(arms)} failed: {', '.join(failures)}; why: {layout.directory / FAILURES}")
     else:
         (layout.directory / FAILURES).unlink(missing_ok=True)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ia2_eval.mtbench.comparison.formats import NOTHING
-from ia2_eval.mtbench.comparison.likelihood import answer_likelihoods
+from ia2_eval.mtbench.answer_likelihoods import answer_likelihoods
+from ia2_eval.mtbench.comparison.formats import NOTHING, first_answer
 from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.prompts.builders import build_prompt_set
 from ia2_eval.mtbench.prompts.prompt_set import Demonstration, PromptSet, Turn
@@ -27,8 +27,9 @@ def test_against_one_pass_over_each_text(embedded_model: OpenModel, shown: Promp
             log_probabilities = model(ids).logits[0].log_softmax(-1)
         of_tokens = [log_probabilities[place - 1, ids[0, place]].item() for place in range(begins, ids.shape[1])]
         expected.append(sum(of_tokens) / len(of_tokens))
-    assert answer_likelihoods(embedded_model, shown, HELD_OUT) == pytest.approx(expected, abs=1e-4)
+    found = answer_likelihoods(embedded_model, shown, [first_answer(each) for each in HELD_OUT])
+    assert [each.nats / each.tokens for each in found] == pytest.approx(expected, abs=1e-4)
 
 
 def test_nothing_held_out(embedded_model: OpenModel) -> None:
-    assert answer_likelihoods(embedded_model, NOTHING, ()) == ()
+    assert answer_likelihoods(embedded_model, NOTHING, []) == []
