@@ -19,6 +19,9 @@ def one_line(error: Exception) -> str:
     """What is wrong with a file: the first line of an error, or the first faults that a validation found."""
     if not isinstance(error, ValidationError):
         return str(error).partition("\n")[0]
-    faults = [": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in error.errors()]
+    faults = [
+        ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, "))))
+        for fault in error.errors()
+    ]
     more = [f"{len(faults) - FAULTS_SHOWN} more"] if len(faults) > FAULTS_SHOWN else []
     return "; ".join([*faults[:FAULTS_SHOWN], *more])

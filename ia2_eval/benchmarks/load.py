@@ -12,7 +12,7 @@ from pathlib import Path
 from ia2_eval.benchmarks.benchmark import Benchmark, BenchmarkData, EmbeddedSource, Example
 from ia2_eval.benchmarks.prompts import sciq_choices
 from ia2_eval.benchmarks.registry import get_benchmark
-from ia2_eval.benchmarks.rows import open_rows
+from ia2_eval.benchmarks.rows import open_rows, require_directory
 from ia2_eval.benchmarks.selection import EVALUATION_SIZE, POOL_SIZE, EvaluationOnly, Selected
 from ia2_eval.errors import UserError
 
@@ -64,6 +64,18 @@ def data_directory(data_dir: Path | None) -> Path | None:
         return data_dir
     from_environment = os.environ.get(DATA_DIR_VARIABLE)
     return Path(from_environment) if from_environment else None
+
+
+def existing_data_directory(data_dir: Path | None) -> Path | None:
+    """`data_directory`, where nothing is read from the hub instead of one that is not there.
+
+    Raises:
+        UserError: there is no such directory.
+    """
+    directory = data_directory(data_dir)
+    if directory is not None:
+        require_directory(directory)
+    return directory
 
 
 def _size_notes(benchmark: Benchmark, selected: Selected) -> Iterator[str]:

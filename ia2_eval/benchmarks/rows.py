@@ -98,17 +98,25 @@ def open_rows(benchmark: Benchmark, data_dir: Path | None) -> LocalRows | HubRow
     return LocalRows(data_dir, benchmark.source, benchmark.columns)
 
 
-def local_folder(directory: Path, source: HubSource) -> Path:
-    """Folder of the data set.
-
+def require_directory(directory: Path) -> None:
+    """
     Raises:
-        UserError: the directory or the folder does not exist.
+        UserError: the data directory does not exist.
     """
     if not directory.is_dir():
         raise UserError(
             f"Data directory {directory} does not exist. "
             f"Give one with --data-dir or IA2_DATA_DIR, or none to use the hub."
         )
+
+
+def local_folder(directory: Path, source: HubSource) -> Path:
+    """Folder of the data set.
+
+    Raises:
+        UserError: the directory or the folder does not exist.
+    """
+    require_directory(directory)
     folder = directory / source.folder
     if not folder.is_dir():
         raise UserError(

@@ -113,6 +113,7 @@ def generate(
     prefix: SharedPrefix | None = None,
     prefix_ids: Sequence[int] = (),
     seeds: Sequence[int] = (),
+    finished: Callable[[int, Generated], None] = lambda row, generated: None,
 ) -> list[Generated]:
     """Generate until every row is done, or has the most tokens; rows that are done take no further time.
 
@@ -125,6 +126,7 @@ def generate(
         prefix: what all rows begin with.
         prefix_ids: its tokens.
         seeds: of what is sampled for each row; none to draw from the global random state.
+        finished: called with the number of each row and what was generated for it as soon as it is done.
     """
     random = [np.random.default_rng(seed) for seed in seeds]
     reading = Reading(model, rows, prefix, room=most)
@@ -135,7 +137,7 @@ def generate(
     if decoding.penalises:
         prompts = [[*prefix_ids, *row] if decoding.penalty_scope == "all" else [] for row in rows]
         seen = tokens_seen(prompts, logits)
-    for _ in range(most):
+    for length in range(1, most + 1):
         logits = logits.float()
         tokens = decoding.choose(logits, seen, [random[row].random() for row in going if seeds])
         if seen is not None:
@@ -144,8 +146,13 @@ def generate(
         for row, token, likelihood in zip(going, tokens.tolist(), likelihoods.tolist(), strict=True):
             generated[row].token_ids.append(token)
             generated[row].log_likelihoods.append(likelihood)
-        left = [place for place, row in enumerate(going) if not done(generated[row].token_ids)]
-        if not left or len(generated[going[left[0]]].token_ids) == most:
+        left = []
+        for place, row in enumerate(going):
+            if done(generated[row].token_ids) or length == most:
+                finished(row, generated[row])
+            else:
+                left.append(place)
+        if not left:
             break
         if len(left) < len(going):
             kept = torch.tensor(left)  # on the CPU, from where it indexes the tensors of every device

@@ -225,13 +225,18 @@ class IA2HF(HFLM):  # type: ignore[misc]
 
         def answer(batch: Sequence[int]) -> None:
             ends = [rows[place][len(prefix_ids) :] for place in batch]
+            some = [seeds[place] for place in batch] if seeds else []
+
+            def finished(number: int, row: Generated) -> None:
+                place = batch[number]
+                if place not in answers:  # which was there before memory did not suffice for the batch
+                    answers[place] = self._text(row, text_end)
+                    self.cache_hook.add_partial("generate_until", requests[place].args, answers[place])
+                    bar.update()
+
             with self._autocast():
-                some = [seeds[place] for place in batch] if seeds else []
-                generated = generate(self.model, ends, text_end.reached, most, decoding, prefix, prefix_ids, some)
-            for place, row in zip(batch, generated, strict=True):
-                answers[place] = self._text(row, text_end)
-                self.cache_hook.add_partial("generate_until", requests[place].args, answers[place])
-                bar.update()
+                done = text_end.reached
+                generate(self.model, ends, done, most, decoding, prefix, prefix_ids, some, finished)
 
         longest_first = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
         in_batches(longest_first, self._batch_size(), answer)

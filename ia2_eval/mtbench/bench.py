@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ia2_eval.benchmarks.load import data_directory
+from ia2_eval.benchmarks.load import existing_data_directory
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.mtbench.downloads import MT_BENCH_FILES, download
 from ia2_eval.mtbench.generation.answers import read_answers
@@ -118,7 +118,7 @@ def _directory(name: str, data_dir: Path | None) -> Path:
     if name == TRIAL:
         return TRIAL_DIRECTORY
     if name == MT_BENCH:
-        local = data_directory(data_dir)
+        local = existing_data_directory(data_dir)
         if local is not None and (local / MT_BENCH).is_dir():
             return local / MT_BENCH
         questions, *_ = [download(file) for file in MT_BENCH_FILES]

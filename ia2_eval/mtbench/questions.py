@@ -81,6 +81,18 @@ def read_lines(
     if lines[-1] and on_torn_end is not None:
         on_torn_end()
         lines.pop()
+    rows = rows_of(lines, path, kind, what)
+    if not rows:
+        raise UserError(f"{path} has no rows ({what})")
+    return rows
+
+
+def rows_of(lines: Sequence[bytes], path: Path, kind: type[Row], what: str) -> tuple[Row, ...]:
+    """The rows in lines of a file; blank ones hold none.
+
+    Raises:
+        UserError: a line is no such row; it is named.
+    """
     rows = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -89,6 +101,4 @@ def read_lines(
             rows.append(kind.model_validate_json(line))
         except ValidationError as error:
             raise UserError(f"{path}, line {number}: not as in {what}: {one_line(error)}") from error
-    if not rows:
-        raise UserError(f"{path} has no rows ({what})")
     return tuple(rows)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ia2_eval.errors import UserError
+from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.recipe_faults import describe_fault
 from ia2_eval.shipped import RECIPES_DIRECTORY
 
@@ -54,5 +54,5 @@ def find_recipe(path: Path) -> Path:
     shipped = SHIPPED / f"{path}.yaml"
     if len(path.parts) == 1 and shipped.is_file():
         return shipped
-    known = ", ".join(sorted(each.stem for each in SHIPPED.glob("*.yaml")))
-    raise UserError(f"there is no recipe {str(path)!r}; shipped with the package: {known}")
+    known = sorted(each.stem for each in SHIPPED.glob("*.yaml"))
+    raise UserError(f"there is no recipe {str(path)!r}.{did_you_mean(str(path), known)}")

@@ -262,3 +262,14 @@ def test_seeds_of_texts() -> None:
     assert found == [seeds[1], seeds[0], seeds[2]]  # by prompt and how often it came
     assert set(text_seeds([("a", 1), ("b", 1), ("a", 1), ("a", 1)])).isdisjoint(seeds)
     assert text_seeds([("a", 1), ("a", 0)])[1] == seeds[0]  # each text has a seed of its own
+
+
+def test_each_row_is_told_of_when_it_is_done(model: PreTrainedModel) -> None:
+    told: list[tuple[int, list[int]]] = []
+    rows = generate(
+        model, ROWS, at_a_fifth, MOST, GREEDY, finished=lambda row, text: told.append((row, list(text.token_ids)))
+    )
+    assert sorted(told) == [(number, row.token_ids) for number, row in enumerate(rows)]
+    lengths = [len(ids) for _, ids in told]
+    assert lengths == sorted(lengths) and len(set(lengths)) > 1  # the first to end is told of first
+    assert generate(model, ROWS[:1], never, 1, GREEDY, finished=lambda *row: told.append(row)) and told[-1][0] == 0  # type: ignore[arg-type]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -205,3 +208,25 @@ def mixed(seed: int, share: float = 0.8, most: int = 4, kinds: Sequence[str] | N
         return chance.choices(names, weights, k=chance.randint(1, most)) if chance.random() < share else []
 
     return script
+
+
+@contextmanager
+def interrupted_at(judge: FaultyJudge, request: int) -> Iterator[None]:
+    """Presses Ctrl-C while this request, counted from the judge's first, is being answered; once.
+
+    Ctrl-C works within, which it does not in tests that a shell started in the background.
+    """
+    answer = judge.respond
+
+    def respond(asked: dict[str, Any], handler: BaseHTTPRequestHandler) -> None:
+        if judge.requests >= request - 1:
+            judge.respond = answer  # type: ignore[method-assign]
+            os.kill(os.getpid(), signal.SIGINT)
+        answer(asked, handler)
+
+    judge.respond = respond  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

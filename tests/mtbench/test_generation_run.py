@@ -142,6 +142,23 @@ def test_more_questions_are_answered_later(
     assert said[0] == "m: turn 1, 4 texts, 2 of 6 are there"
 
 
+def test_fewer_questions_leave_the_other_answers_in_place(
+    embedded_model: OpenModel, questions: Sequence[Question], tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path)
+    whole = generate_answers(embedded_model, questions, PROMPTS, GREEDY, layout, "m")
+    assert generate_answers(embedded_model, questions[1:3], PROMPTS, GREEDY, layout, "m") == whole[1:3]
+    assert read_answers(layout.answers("m")) == whole
+
+
+def test_answers_to_two_benches_do_not_share_a_name(
+    embedded_model: OpenModel, questions: Sequence[Question], tmp_path: Path
+) -> None:
+    generate_answers(embedded_model, questions[:1], PROMPTS, GREEDY, Layout(tmp_path), "m", bench="trial")
+    with pytest.raises(UserError, match='bench: "trial" -> "mt_bench"'):
+        generate_answers(embedded_model, questions[:1], PROMPTS, GREEDY, Layout(tmp_path), "m", bench="mt_bench")
+
+
 def test_a_question_that_was_reworded_is_asked_again(
     embedded_model: OpenModel, questions: Sequence[Question], tmp_path: Path
 ) -> None:

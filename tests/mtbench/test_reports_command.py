@@ -150,6 +150,20 @@ def test_pairs_and_reference(tmp_path: Path) -> None:
     assert "Failed judgments: 1 of 2" in said
 
 
+def test_no_two_rows_of_the_csv_say_the_same(tmp_path: Path, capsys: Any) -> None:
+    write_sweep(tmp_path, SIX[:2], range(81, 85))
+    pairs = write_rows(tmp_path / "p.jsonl", [match(81, "model_1", "model_1"), match(82, "tie", "tie")])
+    again = [rated(q, 1, 5, model=m, judge=j, repeat=r) for q in (81, 82) for m in "ab" for r in (0, 1) for j in "AB"]
+    again += [rated(q, 1, 5, model=m) for q in (81, 82) for m in "ab"]
+    single = write_rows(tmp_path / "s.jsonl", again)
+    report(tmp_path, pairs, single, compare_judges=True, output_format="csv")
+    rows = rows_of(capsys.readouterr().out)
+    names = [
+        tuple(row[name] for name in ("model", "judge", "quantity", "turn", "category", "reference")) for row in rows
+    ]
+    assert len(set(names)) == len(names) > 100
+
+
 def test_compare_judges(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "s.jsonl", [rated(q, 1, 4 + q % 5, judge=j) for q in (81, 82, 83) for j in "AB"])
     _, said = report(None, path, compare_judges=True)

@@ -97,7 +97,9 @@ def compare_command(
         layout = Layout(out)
         try:
             with remembered() as interruption:
-                runner = ArmRunner(model, trainer, bench.questions, held_out, asked.decoding, layout, say, interruption)
+                runner = ArmRunner(
+                    model, trainer, asked.bench, bench.questions, held_out, asked.decoding, layout, say, interruption
+                )
                 outcomes = runner.run(planned)
             failed = _judge(asked, bench, layout, outcomes, console)
         except KeyboardInterrupt:

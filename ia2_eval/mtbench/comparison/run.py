@@ -41,6 +41,7 @@ class ArmRunner:
 
     model: OpenModel
     trainer: AdapterTrainer
+    bench: str
     questions: tuple[Question, ...]
     held_out: tuple[Demonstration, ...]
     decoding: DecodingSettings
@@ -92,7 +93,14 @@ class ArmRunner:
             adapter = self.trainer.train(arm, planned.examples)
         with self.model.adapted(adapter) as model:
             answers = generate_answers(
-                model, self.questions, planned.prompt_set, self.decoding, self.layout, arm.model_id, say=self.say
+                model,
+                self.questions,
+                planned.prompt_set,
+                self.decoding,
+                self.layout,
+                arm.model_id,
+                say=self.say,
+                bench=self.bench,
             )
             found = answer_likelihoods(model, planned.prompt_set, [first_answer(each) for each in self.held_out])
         record = ArmRecord(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationError
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.frozen import Frozen, one_line
+from ia2_eval.mtbench.differences import differences
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.layout import Layout
 from ia2_eval.mtbench.writing import writing
@@ -36,7 +36,7 @@ class ModelSettings(Frozen):
 
 
 class AnswerSettings(Frozen):
-    """Everything that decides the answers but the questions, and what they were made with."""
+    """Everything that decides the answers to the questions of a bench, and what they were made with."""
 
     model: ModelSettings
     fingerprint: str = Field(description="of the model: hub commit, or sha256 of local files")
@@ -45,18 +45,14 @@ class AnswerSettings(Frozen):
     prompt_sha256: str | None
     decoding: DecodingSettings
     clean_up: Literal["fence", "paper"] = "fence"
+    bench: str | None = Field(default=None, description="whose questions; None: unknown, or of no bench")
     versions: dict[str, str] = Field(
         default_factory=dict, description="of the packages; several where a run was continued with others"
     )
 
     def differences(self, other: AnswerSettings) -> list[str]:
         """What differs and can change answers, such as `decoding.temperature: 0.5 -> 0.7`."""
-        mine, its = (_flat(each.model_dump(mode="json", exclude=FREE)) for each in (self, other))
-        return [
-            f"{name}: {mine.get(name, 'null')} -> {its.get(name, 'null')}"
-            for name in mine | its
-            if mine.get(name) != its.get(name)
-        ]
+        return differences(self, other, FREE)
 
     def continuing(self, before: AnswerSettings) -> AnswerSettings:
         """These settings, with the versions of before too."""
@@ -83,9 +79,9 @@ def settings_of_before(layout: Layout, model_id: str, settings: AnswerSettings) 
             f"move {' and '.join(map(str, there))} away"
         )
     stored = read_settings(path)
-    if differences := stored.differences(settings):
+    if changed := stored.differences(settings):
         raise UserError(
-            f"{model_id}: there are answers of other settings ({'; '.join(differences)}): "
+            f"{model_id}: there are answers of other settings ({'; '.join(changed)}): "
             "choose another --model-id or --out, or the settings of before"
         )
     return stored
@@ -113,13 +109,3 @@ def read_settings(path: Path) -> AnswerSettings:
         raise UserError(
             f"{path} is damaged ({one_line(error)}): move it, and the texts and answers of that name, away"
         ) from error
-
-
-def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = json.dumps(value)
-    return flat

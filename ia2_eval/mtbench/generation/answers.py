@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.atomic import write_atomically
-from ia2_eval.mtbench.questions import Question, read_lines
+from ia2_eval.mtbench.questions import Question, read_lines, rows_of
 from ia2_eval.mtbench.writing import append_line, writing
 
 if TYPE_CHECKING:
@@ -55,6 +55,18 @@ def read_answers(path: Path) -> tuple[ModelAnswer, ...]:
     """
     latest = {answer.question_id: answer for answer in read_lines(path, ModelAnswer, "FastChat's model_answer")}
     return tuple(latest.values())
+
+
+def answers_of_before(path: Path) -> tuple[ModelAnswer, ...]:
+    """The answers of an earlier run that may have been killed; none where there was none.
+
+    Raises:
+        UserError: a whole line is no answer.
+    """
+    if not path.exists():
+        return ()
+    whole = path.read_bytes().rpartition(b"\n")[0]
+    return rows_of(whole.split(b"\n"), path, ModelAnswer, "FastChat's model_answer")
 
 
 def complete_answers(

@@ -79,7 +79,9 @@ def generate_command(settings: GenerateSettings, console: Console) -> int:
     try:
         model = open_model(settings.model, settings.device, settings.batch_size)
         with model.adapted(settings.adapter) as adapted:
-            answers = generate_answers(adapted, questions, prompt_set, settings.decoding, layout, name, clean_up, say)
+            answers = generate_answers(
+                adapted, questions, prompt_set, settings.decoding, layout, name, clean_up, say, settings.bench
+            )
     except KeyboardInterrupt:
         say("interrupted: the same command continues")
         return INTERRUPTED

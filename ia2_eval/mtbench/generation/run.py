@@ -10,7 +10,13 @@ from typing import Any
 from ia2_eval.experiments.lock import sole_run
 from ia2_eval.experiments.provenance import versions
 from ia2_eval.mtbench.generation.answer_settings import AnswerSettings, settings_of_before, write_settings
-from ia2_eval.mtbench.generation.answers import ModelAnswer, add_answer, complete_answers, write_answers
+from ia2_eval.mtbench.generation.answers import (
+    ModelAnswer,
+    add_answer,
+    answers_of_before,
+    complete_answers,
+    write_answers,
+)
 from ia2_eval.mtbench.generation.arrivals import generate
 from ia2_eval.mtbench.generation.backends import require_supported
 from ia2_eval.mtbench.generation.conversation import ChatConversation, CleanUp, Conversation, UrialConversation
@@ -35,10 +41,12 @@ def generate_answers(
     model_id: str,
     clean_up: CleanUp = "fence",
     say: Say = lambda line: None,
+    bench: str | None = None,
 ) -> tuple[ModelAnswer, ...]:
     """Answer every turn of every question; the answer to a turn is part of the prompt of the next.
 
-    Every text is written down when it arrives. Those of an earlier run are kept if they follow the same prompts.
+    Every text is written down when it arrives. Those of an earlier run are kept if they follow the same prompts, and
+    answers to other questions of the bench stay in the file.
 
     Args:
         model: who answers.
@@ -49,6 +57,7 @@ def generate_answers(
         model_id: name of the answers, and of their file.
         clean_up: how the answer is taken from a generated text.
         say: told what is going on, line by line.
+        bench: whose questions these are; the answers of a name are to those of one bench.
 
     Raises:
         UserError: the backend cannot decode so, a prompt leaves no room for an answer, or there are answers of other
@@ -72,6 +81,7 @@ def generate_answers(
         prompt_sha256=prompt_set.sha256 if prompt_set else None,
         decoding=decoding,
         clean_up=clean_up,
+        bench=bench,
         versions=versions(),
     )
     with sole_run(layout.texts(model_id).parent):
@@ -116,8 +126,11 @@ class _Run:
                     answers.append(text.answer)
 
     def _write_complete(self, questions: Sequence[Question], ledger: TextLedger) -> tuple[ModelAnswer, ...]:
+        path = self.layout.answers(self.model_id)
         answers = complete_answers(ledger.texts, questions, self.decoding.samples, self.model_id)
-        write_answers(self.layout.answers(self.model_id), answers)
+        asked = {question.question_id for question in questions}
+        others = [answer for answer in answers_of_before(path) if answer.question_id not in asked]
+        write_answers(path, sorted([*others, *answers], key=lambda answer: answer.question_id))
         return answers
 
     def _answer_turn(self, turn: int, questions: Sequence[Question], ledger: TextLedger) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ia2_eval.benchmarks.load import data_directory
+from ia2_eval.benchmarks.load import existing_data_directory
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.mtbench.downloads import download
 from ia2_eval.mtbench.prompts.builders import build_prompt_set
@@ -56,7 +56,7 @@ def load_prompt_set(name: str, data_dir: Path | None = None) -> PromptSet:
         if canonical in pinned:
             return read_prompt_file(download(pinned[canonical]), canonical)
     if path.is_file():
-        return read_prompt_file(path)
+        raise UserError(f"{path} is no prompt set: one ends in .txt (URIAL's format) or .yaml (typed)")
     known_names = [*SHIPPED, *dict.fromkeys([*local, *pinned])]
     near = did_you_mean(name, known_names)
     hint = near if near.startswith(" Did") else f" Known: {', '.join(SHIPPED)}, and the names of `mtbench prompts`."
@@ -92,7 +92,7 @@ def read_text(path: Path) -> str:
 
 def local_files(data_dir: Path | None = None) -> dict[str, Path]:
     """The prompt sets in the local data, by name."""
-    directory = data_directory(data_dir)
+    directory = existing_data_directory(data_dir)
     if directory is None or not (directory / LOCAL_FOLDER).is_dir():
         return {}
     root = directory / LOCAL_FOLDER

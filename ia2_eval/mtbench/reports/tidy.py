@@ -77,7 +77,7 @@ def _pairs(results: Results) -> Iterator[TidyRow]:
     for scored in results.pairs:
         for rate, turn, category, estimate, failed in scored.parts:
             yield _row(rate, estimate, scored.model, scored.judge, turn, category, results.baseline, failed)
-        yield _value("duplicates", scored.n_duplicates, scored.model, scored.judge)
+        yield _value("pair_duplicates", scored.n_duplicates, scored.model, scored.judge)
 
 
 def _degeneration(results: Results) -> Iterator[TidyRow]:

@@ -131,6 +131,7 @@ def _generate(
                 arm.model_id,
                 recipe.clean_up,
                 lambda line, number=number: say(f"[{number}/{len(arms)}] {line}"),  # type: ignore[misc]
+                recipe.bench,
             )
         except Exception as error:
             failures[arm.model_id] = traceback.format_exc()
