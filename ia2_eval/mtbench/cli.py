@@ -56,7 +56,7 @@ def prompts(
         Literal["correct", "shuffled", "random", "none"] | None, typer.Option(help="Other answers to the same queries.")
     ] = None,
     pool: Annotated[
-        Path | None, typer.Option(help="JSON lines: LIMA's, Alpaca's, OpenHermes's or own `turns`.")
+        Path | None, typer.Option(help="JSON lines or a JSON list: LIMA's, Alpaca's, OpenHermes's or own `turns`.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the draws. Default: 0.")] = None,
     base: Annotated[

@@ -135,6 +135,8 @@ def _report(recipe: ComparisonRecipe, bench: Bench, outcomes: Sequence[Outcome],
     title = f"{recipe.name}: {recipe.model.base} on {bench.name}, examples from {recipe.data}\n" + (
         "mean over questions and seeds, 95 % interval over questions; dots: seeds"
     )
+    if recipe.judge is not None and recipe.judge.is_trial:
+        title += "\nthe trial judge judges nothing: these scores mean nothing"
     with writing(out):
         figures = write_figure(partial(comparison_figure, rows, outcomes, judge, title), out / "score_vs_n")
         page = to_markdown(recipe.name, tables, notes, [path.name for path in figures if path.suffix == ".png"])

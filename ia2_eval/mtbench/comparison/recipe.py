@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from ia2_eval.errors import did_you_mean
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Full, Lora
@@ -18,6 +18,7 @@ from ia2_eval.mtbench.generation.backends import BACKENDS
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.recipe_file import read_recipe
+from ia2_eval.mtbench.short_forms import Decoding, Judge, Model
 
 UNTRAINED: Mapping[str, str] = {
     "no_icl": "the base model with the headings alone",
@@ -65,7 +66,7 @@ class ComparisonRecipe(Frozen):
     """The same N examples as demonstrations and as training data, for every N and seed."""
 
     name: str
-    model: ModelSettings = Field(description="a base model; its name alone is enough")
+    model: Model = Field(description="a base model; its name alone is enough")
     data: str = Field(
         description="rows as LIMA's or Alpaca's, beside the recipe or in the data directory; or `embedded:arithmetic`"
     )
@@ -78,34 +79,16 @@ class ComparisonRecipe(Frozen):
     instruction: str | None = Field(default=None, description="of `instruction` and `icl`; the shipped one if left out")
     bench: str = MT_BENCH
     limit: int | None = Field(default=None, ge=1, description="questions, taken from the categories in turn")
-    decoding: DecodingSettings = Field(default=PRESETS["greedy"], description="settings, or the name of a preset")
+    decoding: Decoding = Field(default=PRESETS["greedy"], description="settings, or the name of a preset")
     held_out: int = Field(
         default=50, ge=0, description="examples kept back, whose answers' likelihood is measured; 0: none"
     )
-    judge: JudgeSettings | None = Field(default=None, description="its model alone is enough")
+    judge: Judge | None = Field(default=None, description="its model alone is enough")
 
-    @model_validator(mode="before")
+    @field_validator("n", mode="before")
     @classmethod
-    def _short_forms(cls, content: Any) -> Any:
-        if not isinstance(content, dict):
-            return content
-        long = dict(content)
-        if isinstance(long.get("model"), str):
-            long["model"] = {"base": long["model"]}
-        if isinstance(long.get("judge"), str):
-            long["judge"] = {"model": long["judge"]}
-        if isinstance(long.get("n"), int):
-            long["n"] = [long["n"]]
-        return long
-
-    @field_validator("decoding", mode="before")
-    @classmethod
-    def _preset(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value not in PRESETS:
-            raise ValueError(f"there is no such preset.{did_you_mean(value, PRESETS)}")
-        return PRESETS[value]
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value
 
     @field_validator("model")
     @classmethod

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
-from ia2_eval.errors import did_you_mean
 from ia2_eval.experiments.recipe import NoRepeats, Seed
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
@@ -15,6 +14,7 @@ from ia2_eval.mtbench.generation.conversation import CleanUp
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.recipe_file import read_recipe
+from ia2_eval.mtbench.short_forms import Decoding, Judge, Model
 
 Strategy = Literal["exhaustive", "racing"]
 ScorerKind = Literal["log_likelihood", "judge"]
@@ -39,24 +39,10 @@ class ScorerSettings(Frozen):
     """What makes a prompt set better than another."""
 
     kind: ScorerKind
-    judge: JudgeSettings | None = None
+    judge: Judge | None = None
     bench: str = Field(default="mt_bench", description="whose judge prompts are used; its questions are refused")
-    decoding: DecodingSettings = Field(default=PRESETS["greedy"], description="of the answers; a preset by its name")
+    decoding: Decoding = Field(default=PRESETS["greedy"], description="of the answers; a preset by its name")
     clean_up: CleanUp = "fence"
-
-    @field_validator("judge", mode="before")
-    @classmethod
-    def _judge_alone(cls, value: Any) -> Any:
-        return {"model": value} if isinstance(value, str) else value
-
-    @field_validator("decoding", mode="before")
-    @classmethod
-    def _preset(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value not in PRESETS:
-            raise ValueError(f"there is no such preset.{did_you_mean(value, PRESETS)}")
-        return PRESETS[value]
 
     @model_validator(mode="after")
     def _has_effect(self) -> ScorerSettings:
@@ -73,7 +59,7 @@ class SearchRecipe(Frozen):
     """A greedy forward search: in each round, the demonstration that helps most is put before the set's own."""
 
     name: str
-    model: ModelSettings = ModelSettings()
+    model: Model = ModelSettings()
     prompt_set: str = Field(description="to start from, as for --prompts; a path is relative to the recipe")
     pool: PoolSettings
     dev: DevSettings
@@ -89,11 +75,6 @@ class SearchRecipe(Frozen):
     )
     scorer: ScorerSettings
     seed: Seed = Field(default=0, description="of the dev and the held-out set")
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _base_alone(cls, value: Any) -> Any:
-        return {"base": value} if isinstance(value, str) else value
 
     @field_validator("model")
     @classmethod

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.recipe import NoRepeats, NotEmpty, Seed
@@ -16,6 +16,7 @@ from ia2_eval.mtbench.generation.conversation import CleanUp
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.recipe_file import read_recipe
+from ia2_eval.mtbench.short_forms import Judge, Model
 from ia2_eval.mtbench.sweeps.grid import Grid, preset_settings
 
 
@@ -29,7 +30,7 @@ class SweepRecipe(Frozen):
     """Every prompt set with every setting of the grid and every preset."""
 
     name: str
-    model: ModelSettings
+    model: Model
     bench: str = Field(default="mt_bench", description="`mt_bench`, `trial`, or a directory")
     limit: int | None = Field(default=None, ge=1, description="questions, taken from the categories in turn")
     prompt_sets: Annotated[tuple[str, ...], NotEmpty, NoRepeats] = ("default",)
@@ -38,12 +39,7 @@ class SweepRecipe(Frozen):
     samples: int = Field(default=1, ge=1, description="answers to each question, where they are sampled")
     seed: Seed = 0
     clean_up: CleanUp = "fence"
-    judge: JudgeSettings | None = None
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _model_alone(cls, value: Any) -> Any:
-        return {"base": value} if isinstance(value, str) else value
+    judge: Judge | None = None
 
     @model_validator(mode="after")
     def _has_settings(self) -> SweepRecipe:
