@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ia2_eval.benchmarks.load import existing_data_directory
 from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.mtbench.answers import read_answers
 from ia2_eval.mtbench.downloads import MT_BENCH_FILES, download
-from ia2_eval.mtbench.generation.answers import read_answers
 from ia2_eval.mtbench.questions import Question, load_questions, read_lines
 
 MT_BENCH = "mt_bench"

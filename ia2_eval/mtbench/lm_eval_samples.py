@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer, read_answers, write_answers
+from ia2_eval.mtbench.answers import Choice, ModelAnswer, read_answers, write_answers
 from ia2_eval.mtbench.layout import Layout, model_id_of
 from ia2_eval.mtbench.questions import Question, read_lines
 

@@ -24,8 +24,8 @@ from lm_eval.api.task import ConfigurableTask
 
 from ia2_eval.benchmarks import lm_eval_dataset
 from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.mtbench.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.bench import load_bench
-from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.generation.conversation import CLEAN_UPS, ChatConversation, Conversation, UrialConversation
 from ia2_eval.mtbench.prompts.sources import load_prompt_set
 from ia2_eval.mtbench.reports.degeneration import MEASURES, degeneration

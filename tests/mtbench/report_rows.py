@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from ia2_eval.mtbench.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.generation.answer_settings import AnswerSettings, ModelSettings
-from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment, Winner
 from ia2_eval.mtbench.layout import Layout

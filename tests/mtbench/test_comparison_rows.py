@@ -9,13 +9,13 @@ from math import isnan, sqrt
 import matplotlib
 import pytest
 
+from ia2_eval.mtbench.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.comparison.arms import Arm
 from ia2_eval.mtbench.comparison.plot import comparison_figure
 from ia2_eval.mtbench.comparison.records import ArmRecord
 from ia2_eval.mtbench.comparison.rows import Row, result_rows, to_csv
 from ia2_eval.mtbench.comparison.run import Outcome
 from ia2_eval.mtbench.comparison.table import comparison_tables, left_out
-from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.judging.judgments import FAILED_SCORE, Judgment
 from ia2_eval.mtbench.reports.scores import scores

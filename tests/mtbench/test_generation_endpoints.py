@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.answers import read_answers
 from ia2_eval.mtbench.bench import Bench
-from ia2_eval.mtbench.generation.answers import read_answers
 from ia2_eval.mtbench.generation.conversation import ChatConversation
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import ModelSettings, open_model

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.answers import ModelAnswer, read_answers, write_answers
 from ia2_eval.mtbench.bench import Bench
 from ia2_eval.mtbench.generation import run as run_module
 from ia2_eval.mtbench.generation.answer_settings import read_settings
-from ia2_eval.mtbench.generation.answers import ModelAnswer, read_answers, write_answers
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.generation.run import generate_answers

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.answers import ModelAnswer, read_answers
 from ia2_eval.mtbench.bench import Bench
-from ia2_eval.mtbench.generation.answers import ModelAnswer, read_answers
 from ia2_eval.mtbench.generation.conversation import UrialConversation
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import ModelSettings, OpenModel, open_model

@@ -15,8 +15,8 @@ from lm_eval.models.dummy import DummyLM
 from lm_eval.tasks import TaskManager
 
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.answers import read_answers
 from ia2_eval.mtbench.bench import load_bench
-from ia2_eval.mtbench.generation.answers import read_answers
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.generation.run import generate_answers

@@ -1,7 +1,7 @@
 import pytest
 from report_rows import answer
 
-from ia2_eval.mtbench.generation.answers import Choice, ModelAnswer
+from ia2_eval.mtbench.answers import Choice, ModelAnswer
 from ia2_eval.mtbench.reports.degeneration import degeneration, repetition_rate
 
 

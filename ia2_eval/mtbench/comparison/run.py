@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from ia2_eval.experiments.interruption import Interruption
 from ia2_eval.frozen import one_line
 from ia2_eval.mtbench.answer_likelihoods import answer_likelihoods
+from ia2_eval.mtbench.answers import ModelAnswer, read_answers
 from ia2_eval.mtbench.comparison.arms import Arm, PlannedArm
 from ia2_eval.mtbench.comparison.formats import first_answer
 from ia2_eval.mtbench.comparison.records import ArmRecord, read_record, write_record
 from ia2_eval.mtbench.comparison.training import AdapterTrainer
-from ia2_eval.mtbench.generation.answers import ModelAnswer, read_answers
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import OpenModel
 from ia2_eval.mtbench.generation.run import generate_answers

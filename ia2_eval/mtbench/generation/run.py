@@ -9,14 +9,14 @@ from typing import Any
 
 from ia2_eval.experiments.lock import sole_run
 from ia2_eval.experiments.provenance import versions
-from ia2_eval.mtbench.generation.answer_settings import AnswerSettings, settings_of_before, write_settings
-from ia2_eval.mtbench.generation.answers import (
+from ia2_eval.mtbench.answers import (
     ModelAnswer,
     add_answer,
     answers_of_before,
     complete_answers,
     write_answers,
 )
+from ia2_eval.mtbench.generation.answer_settings import AnswerSettings, settings_of_before, write_settings
 from ia2_eval.mtbench.generation.arrivals import generate
 from ia2_eval.mtbench.generation.backends import require_supported
 from ia2_eval.mtbench.generation.conversation import ChatConversation, CleanUp, Conversation, UrialConversation

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.lock import sole_run
+from ia2_eval.mtbench.answers import ModelAnswer
 from ia2_eval.mtbench.bench import Bench
-from ia2_eval.mtbench.generation.answers import ModelAnswer
 from ia2_eval.mtbench.judging import pair_matches as pairs
 from ia2_eval.mtbench.judging import single_matches as singles
 from ia2_eval.mtbench.judging.asking import ask_all

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.mtbench.answers import ModelAnswer, read_answers
 from ia2_eval.mtbench.bench import Bench
-from ia2_eval.mtbench.generation.answers import ModelAnswer, read_answers
 from ia2_eval.mtbench.judging.calls import Call, Opinion
 from ia2_eval.mtbench.judging.fastchat_judges import fastchat_judges
 from ia2_eval.mtbench.judging.judgments import Judgment, PairJudgment

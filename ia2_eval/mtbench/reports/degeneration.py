@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from ia2_eval.mtbench.generation.answers import ModelAnswer
+from ia2_eval.mtbench.answers import ModelAnswer
 from ia2_eval.mtbench.reports.estimates import Estimate, pooled_mean
 
 NGRAM = 4

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.mtbench.answers import ModelAnswer
 from ia2_eval.mtbench.bench import load_bench
 from ia2_eval.mtbench.generation.answer_settings import read_settings
-from ia2_eval.mtbench.generation.answers import ModelAnswer
 from ia2_eval.mtbench.judging.judgments import (
     SUPERSEDED,
     Judgment,
