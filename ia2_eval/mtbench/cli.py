@@ -213,10 +213,15 @@ def judge(
     judge_base_url: Annotated[
         str | None, typer.Option(help="OpenAI-compatible endpoint. Default: OPENAI_BASE_URL, else OpenAI's.")
     ] = None,
+    judge_key_variable: Annotated[
+        str, typer.Option(help="Environment variable that holds the key.")
+    ] = "OPENAI_API_KEY",
     model: Annotated[list[str] | None, typer.Option(help="Whose answers; repeatable. Default: all.")] = None,
     lm_eval_samples: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=FILE: answers that lm-eval's --log_samples wrote, put into model_answer/NAME.jsonl."),
+        typer.Option(
+            help="NAME=FILE: answers that lm-eval's --log_samples wrote, first put into model_answer/NAME.jsonl."
+        ),
     ] = None,
     bench: Bench = "mt_bench",
     references: Annotated[
@@ -246,7 +251,7 @@ def judge(
     data_dir: DataDir = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show calls and cost, ask nothing.")] = False,
 ) -> None:
-    """Have a judge rate answers; the key comes from OPENAI_API_KEY. Run it again to do what is missing."""
+    """Have a judge rate answers. Run it again to do what is missing."""
     from ia2_eval.mtbench.judging.commands import judge_command, judge_settings
     from ia2_eval.mtbench.lm_eval_samples import add_answers
 
@@ -255,6 +260,7 @@ def judge(
     settings = judge_settings(
         model=judge_model,
         base_url=judge_base_url,
+        api_key_variable=judge_key_variable,
         temperature=temperature,
         max_tokens=max_tokens,
         reasoning=judge_reasoning,

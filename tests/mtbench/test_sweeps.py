@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from ia2_eval.commands import INTERRUPTED
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.bench import Bench
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
@@ -170,24 +172,41 @@ def test_a_setting_that_fails_is_listed_and_the_others_go_on(tmp_path: Path) -> 
     ]
 
 
-def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    """In a process of its own, killed without warning when a third of the texts are there, then run again."""
-    path = written(tmp_path, SIX | {"judge": {"model": "trial"}})
-    assert sweep(path, tmp_path / "whole")[0] == 0
-    command = [sys.executable, "-m", "ia2_eval.cli", "mtbench", "sweep", str(path), "--out", str(tmp_path / "parts")]
-    process = subprocess.Popen([*command, "--device", "cpu"], preexec_fn=heed_interrupts, stdout=subprocess.DEVNULL)
+def texts_in(out: Path) -> int:
+    return sum(len(path.read_bytes().splitlines()) for path in out.glob("texts/*.jsonl"))
+
+
+def stopped(command: list[str], out: Path, texts: int, signal_number: int) -> int:
+    """Run in a process of its own until there are so many texts, and send it a signal; its exit status."""
+    process = subprocess.Popen(
+        command, preexec_fn=heed_interrupts, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
-        for _ in range(2400):
-            if sum(len(each.read_bytes().splitlines()) for each in (tmp_path / "parts").glob("texts/*.jsonl")) >= 16:
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail("the sweep wrote no texts")
+        deadline = time.monotonic() + 120
+        while texts_in(out) < texts:
+            assert process.poll() is None and time.monotonic() < deadline, f"{texts_in(out)} texts, then no more"
+            time.sleep(0.01)
+        process.send_signal(signal_number)
+        return process.wait(timeout=60)
     finally:
         process.kill()
         process.wait()
-    status, said = sweep(path, tmp_path / "parts")
+
+
+def test_a_sweep_that_was_interrupted_and_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    """Six settings, ten questions: twice Ctrl-C, once killed without warning, then run to the end."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    grid = SIX["grid"] | {"max_new_tokens": 24}
+    path = written(tmp_path, SIX | {"limit": 10, "grid": grid, "judge": "trial"})
+    assert sweep(path, whole)[0] == 0
+    command = [sys.executable, "-m", "ia2_eval.cli", "mtbench", "sweep", str(path), "--out", str(parts)]
+    command += ["--device", "cpu", "--batch-size", "4"]
+    assert stopped(command, parts, 10, signal.SIGINT) == INTERRUPTED
+    assert stopped(command, parts, 50, signal.SIGINT) == INTERRUPTED
+    assert stopped(command, parts, 80, signal.SIGKILL) == -signal.SIGKILL
+    assert 80 <= texts_in(parts) < 120
+    status, said = sweep(path, parts)
     assert status == 0 and " are there" in said
-    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
-    assert len(contents(tmp_path / "whole")) == 6 * 2 + 1
-    assert {path.name for path in (tmp_path / "whole" / "report").iterdir()} >= {"report.csv", "report.md"}
+    assert contents(parts) == contents(whole) and len(contents(whole)) == 6 * 2 + 1
+    for name in ("report.csv", "report.md"):
+        assert (parts / "report" / name).read_bytes() == (whole / "report" / name).read_bytes()
