@@ -228,7 +228,10 @@ def judge(
         Path | None, typer.Option(help="Reference answers, FastChat's model_answer rows. Default: the bench's.")
     ] = None,
     pairwise: Annotated[
-        bool, typer.Option("--pairwise", help="Compare models in both orders instead of rating.")
+        bool,
+        typer.Option(
+            "--pairwise", help="Compare models in both orders instead of rating; of several samples the first."
+        ),
     ] = False,
     baseline: Annotated[
         str | None, typer.Option(help="With --pairwise: the model that all others are compared with.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from math import isnan, sqrt
+from math import isnan, nan, sqrt
 
 import matplotlib
 import pytest
@@ -117,6 +117,14 @@ def test_csv() -> None:
     )
     assert (line["value"], line["lower"], line["judge"], line["seeds"]) == ("4.0", "", "gpt-4", "2")
     assert {each["judge"] for each in lines if each["measure"] == "words"} == {""}
+
+
+def test_captions_explain_what_the_cells_have() -> None:
+    whole = comparison_tables(ROWS, JUDGE, 0)[0].caption[0]
+    assert "[ ]: 95 % percentile bootstrap" in whole and "±" in whole
+    single = [row._replace(seed_sd=None, estimate=row.estimate._replace(lower=nan, upper=nan)) for row in ROWS]
+    for table in comparison_tables(single, JUDGE, 0):
+        assert "[ ]" not in table.caption[0] and "±" not in table.caption[0]
 
 
 def test_tables() -> None:

@@ -154,12 +154,28 @@ def test_arms_can_be_added_and_the_judge_too(whole: Path, tmp_path: Path) -> Non
     lines = (out / "comparison.csv").read_text().splitlines()
     assert {line.split(",")[0] for line in lines[1:]} == {"no_icl", "icl"}
     assert any(",score,2,trial," in line for line in lines)
+    left_out = "arms of earlier runs that this recipe does not ask for are not shown: "
+    assert left_out not in said
+    said = compare(out, methods=["no_icl"], n=[2])[1]
+    assert left_out + "icl_n1_s0\n" in said
+    assert left_out.strip() in (out / "comparison.md").read_text() and "icl" in (out / "comparison.md").read_text()
+    assert {line.split(",")[0] for line in (out / "comparison.csv").read_text().splitlines()[1:]} == {"no_icl"}
 
 
 def test_another_comparison_in_the_same_place_is_refused(whole: Path) -> None:
     with pytest.raises(UserError, match=r"recipe.decoding.max_new_tokens: 4 -> 5\n.*another --out") as refused:
         compare(whole, decoding={"max_new_tokens": 5}, n=[5])
     assert "recipe.n" not in str(refused.value)
+    with pytest.raises(UserError) as refused_dry:
+        compare(whole, dry_run=True, decoding={"max_new_tokens": 5}, n=[5])
+    assert str(refused_dry.value) == str(refused.value)
+
+
+def test_a_dry_run_over_a_comparison_writes_nothing(whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    status, said = compare(whole, dry_run=True, n=[3], methods=["icl"])
+    assert status == 0 and "1 arms on 2 questions" in said
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
 
 def test_what_does_not_fit_is_skipped_with_numbers(tmp_path: Path) -> None:

@@ -1,17 +1,23 @@
 """A judge that fails in every way: nothing is lost, and nothing is counted wrong."""
 
+import io
 import json
 from collections import Counter
 
 import pytest
+from rich.console import Console
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.bench import load_bench
+from ia2_eval.mtbench.judging import endpoint
+from ia2_eval.mtbench.judging.asking import ask_all
+from ia2_eval.mtbench.judging.endpoint import FIRST_TRIES
 from ia2_eval.mtbench.judging.judge import grade, judge_answers, judge_pairs
 from ia2_eval.mtbench.judging.judgments import read_judgments, read_pair_judgments
 from ia2_eval.mtbench.judging.matches import read_all_answers
 from ia2_eval.mtbench.judging.pair_matches import pair_matches
 from ia2_eval.mtbench.judging.single_matches import single_matches
+from ia2_eval.mtbench.judging.tally import Tally
 from ia2_eval.mtbench.judging.trial_judge import send
 from tests.mtbench.faulty_judge import (
     DECLINED,
@@ -171,8 +177,50 @@ def test_a_silent_judge_stops_the_run(tmp_path):
         with pytest.raises(UserError, match=r"no answer to 5 requests in a row, each tried 3 times.*500: not now"):
             judge_answers(layout, BENCH, settings, None, quiet())
         assert 15 <= judge.requests <= 18
-    with pytest.raises(UserError, match="connection failed"):
-        judge_answers(layout, BENCH, quick("http://127.0.0.1:9/v1", retries=1), None, quiet())
+
+
+def test_an_address_that_was_never_reached_stops_the_run_soon(tmp_path):
+    layout = write_answers(tmp_path, BENCH, ["m1"])
+    tally = Tally()
+    asked = matches_of(layout, settings := quick("http://127.0.0.1:9/v1", concurrency=1))
+    said = r"http://127.0.0.1:9/v1 cannot be reached \(connection failed: .*\): start it, or check --judge-base-url"
+    with pytest.raises(UserError, match=said):
+        ask_all(asked, settings, lambda match, row: None, tally)
+    assert tally.requests == FIRST_TRIES < settings.retries
+
+
+@pytest.mark.parametrize("first", [[], ["500"], ["400"]])
+def test_one_that_was_reached_once_is_tried_with_all_patience(tmp_path, first):
+    layout = write_answers(tmp_path, BENCH, ["m1"])
+    tally = Tally()
+    with FaultyJudge(lambda prompt: first) as judge:
+        asked = matches_of(layout, settings := quick(judge.url, concurrency=1, retries=3))
+        answer = judge.respond
+
+        def respond(request, handler):
+            judge.__exit__(None, None, None)  # from now on, connections are refused
+            handler.close_connection = True
+            answer(request, handler)
+
+        judge.respond = respond
+        with pytest.raises(UserError, match=r"no answer to 5 requests in a row, each tried 4 times.*connection failed"):
+            ask_all(asked, settings, lambda match, row: None, tally)
+    assert tally.requests == (20 if first == ["500"] else 21)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_long_wait_is_told_once_where_no_terminal_shows_it(tmp_path, monkeypatch, capsys, terminal):
+    monkeypatch.setattr(endpoint, "LONG_WAIT", 0.02)
+    layout = write_answers(tmp_path, BENCH, ["m1"], questions=2)
+    console = Console(file=io.StringIO(), force_terminal=terminal)
+    with FaultyJudge(lambda prompt: ["503"] * 3) as judge:
+        judge_answers(layout, BENCH, quick(judge.url, backoff=0.015), None, console)
+        told = capsys.readouterr().err
+        assert (
+            told.count("\n")
+            == told.count(f"the judge at {judge.url}: no reply for 0 s (503: not now)")
+            == (not terminal)
+        )
 
 
 def test_the_key_is_in_no_file_and_in_no_message_even_if_the_endpoint_repeats_it(tmp_path, monkeypatch):

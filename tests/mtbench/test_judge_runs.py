@@ -209,6 +209,15 @@ def test_what_cannot_be_judged_is_refused_with_advice(tmp_path):
         run_command(tmp_path, settings, quiet())
 
 
+def test_pairs_of_the_first_sample_alone_are_told(tmp_path):
+    write_answers(tmp_path, BENCH, ["m1"], questions=1)
+    write_answers(tmp_path, BENCH, ["m2"], questions=1, samples=3)
+    for changes, said in (({"pairwise": True}, True), ({"pairwise": True, "dry_run": True}, True), ({}, False)):
+        console = quiet()
+        assert run_command(tmp_path, quick(None, model="trial"), console, **changes) == 0
+        assert ("pairs are of the first sample alone: of up to 3 of an answer" in printed(console)) == said
+
+
 def test_missing_answers_are_told_and_the_others_judged(tmp_path):
     write_answers(tmp_path, BENCH, ["m1"], questions=5)
     console = quiet()

@@ -92,7 +92,7 @@ def test_a_file_goes_before_a_name(data: Path, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "inst_1k.txt").write_text(SMALL.format("mine"))
     assert load_prompt_set("inst_1k.txt", data).demonstrations[0].turns[0].query == "mine"
     (tmp_path / "plain").write_text(SMALL.format("no suffix"))
-    with pytest.raises(UserError, match="plain is no prompt set: one ends in .txt"):
+    with pytest.raises(UserError, match=r"plain is no prompt set: one ends in \.txt"):
         load_prompt_set("plain", data)
 
 

@@ -184,6 +184,63 @@ def test_categories_from_a_file(tmp_path: Path) -> None:
         report(None, path, questions=questions, bench="trial")
 
 
+def test_categories_of_the_directory_itself(tmp_path: Path) -> None:
+    """FastChat's own directories have a question.jsonl, and answers without categories."""
+    rows = [{"question_id": q, "category": "riddles", "turns": ["?"]} for q in (1, 2)]
+    (tmp_path / "question.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(Layout(tmp_path).judgments("gpt-4", "single"), [rated(1, 1, 5), rated(2, 1, 6)])
+    _, said = report(tmp_path)
+    assert "riddles" in said and "--bench or --questions" not in said
+
+
+def test_pairwise_files_alone_need_no_categories(tmp_path: Path) -> None:
+    _, said = report(None, write_rows(tmp_path / "p.jsonl", [match(1, "model_1", "model_1")]))
+    assert "Pairwise by gpt-4" in said and "categor" not in said
+
+
+def test_answers_of_other_questions_than_the_judged_ones_are_told(tmp_path: Path) -> None:
+    layout, judged = Layout(tmp_path), range(1, 17)
+    answers = [answer(q, ("a",)).model_copy(update={"category": "riddles"}) for q in range(9, 21)]
+    for model in ("m", "n"):
+        write_rows(layout.answers(model), [each.model_copy(update={"model_id": model}) for each in answers])
+    write_rows(layout.judgments("gpt-4", "single"), [rated(q, 1, 5, model=m) for m in "mn" for q in judged])
+    said = " ".join(report(tmp_path)[1].split())
+    assert "m and 1 more models: gpt-4 judged 16 questions, and the answers here are to 12, 8 of them the same" in said
+    assert "categories are known of 12 of 20 questions only, so none is shown" in said
+    write_rows(layout.judgments("gpt-4", "single"), [rated(q, 1, 5, model=m) for m in "mn" for q in range(9, 21)])
+    said = report(tmp_path)[1]
+    assert "riddles" in said and "Note:" not in said
+
+
+def test_the_reference_is_the_first_in_the_file(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "s.jsonl", [rated(q, 1, 5 + q % 3, model=m) for q in (81, 82) for m in ("z", "a")])
+    _, said = report(None, path)
+    assert "Difference from z" in said
+    write_rows(Layout(tmp_path).answers("a"), [answer(q, ("x",)) for q in (81, 82)])
+    assert "Difference from z" in report(tmp_path, path)[1]
+
+
+def test_captions_speak_of_what_is_there(tmp_path: Path) -> None:
+    one = write_rows(tmp_path / "one.jsonl", [rated(81, 1, 5, model=m) for m in "ab"])
+    _, said = report(None, one)
+    assert "[ ]" not in said and "too narrow" not in said  # one question has no interval
+    _, said = report(None, write_rows(tmp_path / "none.jsonl", [rated(q, 1, -1) for q in (81, 82)]))
+    assert "[ ]" not in said and "too narrow" not in said
+    assert "[ ]" in report(None, write_rows(tmp_path / "two.jsonl", [rated(81, 1, 5), rated(82, 1, 6)]))[1]
+
+
+@pytest.mark.parametrize(("apart", "stars"), [(0, False), (3, True)])
+def test_captions_of_figures(tmp_path: Path, apart: int, stars: bool) -> None:
+    from matplotlib import rc_context
+
+    rows = [rated(q, 1, 4 + q % 3 + (m == "b") * apart, model=m) for m in "ab" for q in range(81, 87)]
+    with rc_context({"svg.fonttype": "none"}):
+        report(None, write_rows(tmp_path / "s.jsonl", rows), out=tmp_path / "out")
+    picture = " ".join((tmp_path / "out" / "heat_map.svg").read_text().split())
+    assert "intervals over 6 questions" in picture
+    assert ("*: differs from" in picture) == stars and "1 comparisons" not in picture
+
+
 def test_unfinished_directory(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     torn = write_rows(layout.judgments("gpt-4", "single"), [rated(81, 1, 5)])

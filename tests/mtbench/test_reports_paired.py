@@ -54,5 +54,7 @@ def test_nothing_to_choose_from() -> None:
     one = scored("a", {(1, 1): 5, (2, 1): 6})
     assert optimism([one]) is None
     assert optimism([scored("a", {(1, 1): 5}), scored("b", {(1, 1): 6})]) is None  # one question
+    few, enough = ([scored(m, {(q, 1): 5 + q % k for q in range(n)}) for m, k in (("a", 2), ("b", 3))] for n in (4, 5))
+    assert optimism(few) is None and optimism(enough) is not None
     ahead = [scored("a", {(q, 1): 9 + q % 2 for q in range(20)}), scored("b", {(q, 1): 1 for q in range(20)})]
     assert optimism(ahead) == pytest.approx(0, abs=0.02)  # the choice is never in doubt

@@ -9,11 +9,11 @@ from report_rows import SHARED, rated, write_rows
 
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.judging.judgments import read_judgments
+from ia2_eval.mtbench.reports.captions import origin
 from ia2_eval.mtbench.reports.duplicates import Duplicates
 from ia2_eval.mtbench.reports.estimates import pooled_mean
 from ia2_eval.mtbench.reports.scores import scores
 from ia2_eval.mtbench.reports.sources import MT_BENCH_IDS
-from ia2_eval.mtbench.reports.tables import origin
 from ia2_eval.scoring.bootstrap import RESAMPLES
 
 CATEGORIES = {1: "writing", 2: "writing", 3: "math"}

@@ -36,6 +36,11 @@ def test_grid_of_two_and_three_axes() -> None:
 def test_lists_where_there_is_no_grid() -> None:
     assert grid([setting(temperature=t) for t in (0, 0.5, 1)]) is None  # one axis
     assert grid([Setting(name, decoding, "urial", "m") for name, decoding in PRESETS.items()]) is None  # five
+    assert grid([setting(temperature=0), setting(temperature=0.7, repetition_penalty=1.15)]) is None  # 2 of 4 places
+    corner = [setting(temperature=t, repetition_penalty=r) for t, r in ((0, 1), (0.7, 1), (0.7, 1.15))]
+    assert grid(corner) is not None  # 3 of 4
+    most = [setting(temperature=t / 10, top_p=1 - p / 10) for t in range(1, 9) for p in range(6) if (t > 3) or (p < 3)]
+    assert len(most) == 39 and grid(most) is not None  # of 48
     diagonal = [setting(temperature=t / 10, top_p=t / 10) for t in range(1, 6)]
     assert grid(diagonal) is None  # 5 of 25 places
     twice = [setting(temperature=t, top_k=k) for t, k in itertools.product((0.5, 1), (0, 40))]
@@ -52,3 +57,6 @@ def test_labels_and_reference() -> None:
     assert list(labels(seeds).values()) == ["embedded_urial_t0.5", "again"]
     assert default_reference(list(by_model), by_model) == "embedded_none_t0"
     assert default_reference(["x", "y"], {}) == "x"
+    penalised = [setting(temperature=0.7), setting(repetition_penalty=1.15), setting(frequency_penalty=1)]
+    greedy = {s.model_id: s for s in penalised}
+    assert default_reference(list(greedy), greedy) == "embedded_urial_t0_rp1.15"  # none is without penalties

@@ -55,7 +55,7 @@ def test_from_the_recipe_to_prompts_that_can_be_used(recipe: Path, tmp_path: Pat
     out = tmp_path / "out"
     status, said = run(recipe, out)
     assert status == 0
-    assert "racing: 41 scores instead of 88 of an exhaustive search, 47%" in said
+    assert "racing: 68 scores instead of 88 of an exhaustive search, 77%" in said
     assert "Report the held-out gain." in said
     assert f"use it: --prompts {out}/prompt_sets/round_" in said
     assert "no set of 40 demonstrations: own has 1, and 6 were ranked" in said
@@ -81,10 +81,12 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(recipe: Path, tmp_path:
     status, said = run(recipe, tmp_path / "out", dry_run=True)
     assert status == 0 and not (tmp_path / "out").exists()
     assert "6 candidates, 8 dev items, 9 held-out items, rounds: 2" in said
-    assert "in all 76 scores: 8 for the starting set, 41 in the rounds, 27 on the held-out set at the end" in said
+    assert "round 1: 6 x 4, then 3 x 4 = 36 scores" in said
+    assert "8 dev items are few: a block has 4 or more; a larger dev.size allows more blocks" in said
+    assert "in all 103 scores: 8 for the starting set, 68 in the rounds, 27 on the held-out set at the end" in said
     judged = RECIPE.replace("{kind: log_likelihood}", "{kind: judge, judge: {model: trial, repeats: 3}, bench: trial}")
     recipe.write_text(judged)
-    assert "76 generated answers and 228 judge calls" in run(recipe, tmp_path / "out", dry_run=True)[1]
+    assert "103 generated answers and 309 judge calls" in run(recipe, tmp_path / "out", dry_run=True)[1]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,7 @@ def test_the_judge_as_scorer(recipe: Path, tmp_path: Path) -> None:
     assert result.unit == "rating from 1 to 10" and result.unscored == 0
     rows = [json.loads(line) for line in (tmp_path / "out" / "trials.jsonl").read_bytes().splitlines()]
     assert all(1 <= score <= 10 for row in rows for score in row["scores"])
+    assert list((tmp_path / "out" / "judge_replies").glob("*.json"))
     changed = recipe.read_text().replace("judge: trial,", "judge: {model: trial, concurrency: 2},")
     recipe.write_text(changed)
     assert run(recipe, tmp_path / "out")[0] == 0  # how fast the judge is asked changes nothing

@@ -109,7 +109,7 @@ def test_racing_scores_fewer_pairs_and_each_once(tmp_path: Path) -> None:
         spent = sum(found.scored_pairs for found in results[strategy].rounds)
         assert len(pairs) == 16 + spent + 4 * 20
     racing, exhaustive = (results[name].rounds[0] for name in scorers)
-    assert racing.scored_pairs < 0.4 * exhaustive.scored_pairs == 0.4 * 12 * 16
+    assert racing.scored_pairs < 0.5 * exhaustive.scored_pairs == 0.5 * 12 * 16
     assert racing.exhaustive_pairs == exhaustive.scored_pairs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,11 +47,12 @@ def test_exhaustive_orders_by_the_mean() -> None:
 
 
 def test_racing_by_hand() -> None:
-    table = Table(np.array([[1.0, 1, 1], [3, 0, 0], [0, 9, 9], [2, 2, 2]]))
-    found = race(racing(4, 3, budget=4 + 2 * 2), table)  # 4 candidates on item 0, then the better 2 on items 1 and 2
+    first, then = [[1.0] * 4, [3.0] * 4, [0.0] * 4, [2.0] * 4], [[1.0] * 5, [0.0] * 5, [9.0] * 5, [2.0] * 5]
+    table = Table(np.hstack([first, then]))
+    found = race(racing(4, 9, budget=4 * 4 + 2 * 5), table)  # 4 candidates on four items, then the better 2 on the rest
     assert [standing.candidate for standing in found] == [3, 1, 0, 2]
-    assert [standing.items for standing in found] == [3, 3, 1, 1]
-    assert table.asked == [(0, 0), (1, 0), (2, 0), (3, 0), (1, 1), (1, 2), (3, 1), (3, 2)]
+    assert [standing.items for standing in found] == [9, 9, 4, 4]
+    assert table.asked == [*itertools.product(range(4), range(4)), *itertools.product((1, 3), range(4, 9))]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(7, 40), st.integers(2, 4))
@@ -88,8 +90,10 @@ def test_a_score_that_is_missing_counts_for_nobody() -> None:
 
 
 def test_of_equals_the_first_in_the_pool_wins_whatever_came_before() -> None:
-    scores = np.array([[1.0, 3], [2.0, 2], [0, 0], [0, 0]])  # the second leads after one item, both have 4 in the end
-    assert winner(racing(4, 2), Table(scores)) == winner(exhaustive(4, 2), Table(scores)) == 0
+    scores = np.array([[1.0, 3], [2.0, 2], [0, 0], [0, 0]])  # the second leads after a block, both are equal in the end
+    scores = scores.repeat(4, axis=1)
+    assert len(racing(4, 8)) == 2
+    assert winner(racing(4, 8), Table(scores)) == winner(exhaustive(4, 8), Table(scores)) == 0
 
 
 def test_scores_in_the_wrong_number_are_noticed() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ia2_eval.errors import UserError
-from ia2_eval.mtbench.search.schedule import Rung, exhaustive, pairs, racing
+from ia2_eval.mtbench.search.schedule import LEAST_ITEMS, Rung, exhaustive, pairs, racing
 
 
 def test_an_exhaustive_round_is_one_block() -> None:
@@ -16,10 +16,10 @@ def test_an_exhaustive_round_is_one_block() -> None:
 
 
 def test_the_least_budget_by_hand() -> None:
-    # 8, 4 and 2 candidates: one item for 8, one for 4, and the other 10 of 12 for the last 2.
-    assert racing(8, 12, budget=8 + 4 + 20) == (Rung(8, 1, 4), Rung(4, 1, 2), Rung(2, 10, 1))
-    with pytest.raises(UserError, match=r"budget 31 is not enough .* racing needs 32 pairs or more, .* 96"):
-        racing(8, 12, budget=31)
+    # 8, 4 and 2 candidates: four items for 8, four for 4, and the other 12 of 20 for the last 2.
+    assert racing(8, 20, budget=32 + 16 + 24) == (Rung(8, 4, 4), Rung(4, 4, 2), Rung(2, 12, 1))
+    with pytest.raises(UserError, match=r"budget 71 is not enough .* needs 72 pairs or more, with 4 items .* 160"):
+        racing(8, 20, budget=71)
 
 
 def test_about_equal_blocks_by_hand() -> None:
@@ -36,12 +36,15 @@ def test_few_candidates_need_no_race() -> None:
     assert racing(1, 5) == exhaustive(1, 5)
 
 
-def test_more_blocks_than_items() -> None:
-    with pytest.raises(UserError, match="16 candidates are raced in 4 blocks of dev items, and there are 3"):
-        racing(16, 3)
+def test_few_items_make_fewer_blocks() -> None:
+    """Nobody is dropped on fewer than four items."""
+    assert racing(6, 8) == (Rung(6, 4, 3), Rung(3, 4, 1))
+    assert racing(16, 15) == (Rung(16, 4, 8), Rung(8, 4, 4), Rung(4, 7, 1))
+    assert racing(16, 7) == exhaustive(16, 7)
+    assert racing(16, 3) == exhaustive(16, 3)
 
 
-@given(st.integers(1, 150), st.integers(8, 200), st.integers(2, 5), st.floats(0, 1))
+@given(st.integers(1, 150), st.integers(1, 200), st.integers(2, 5), st.floats(0, 1))
 @settings(max_examples=150, deadline=None)
 def test_every_budget_is_kept_and_every_item_used(candidates: int, items: int, eta: int, share: float) -> None:
     usual = racing(candidates, items, eta)
@@ -49,9 +52,10 @@ def test_every_budget_is_kept_and_every_item_used(candidates: int, items: int, e
     budget = pairs(usual) + int(share * (all_pairs - pairs(usual)))
     for schedule in (usual, racing(candidates, items, eta, budget)):
         assert sum(rung.items for rung in schedule) == items
-        assert all(rung.items >= 1 for rung in schedule)
+        assert all(rung.items >= min(LEAST_ITEMS, items) for rung in schedule)
         assert [rung.candidates for rung in schedule[1:]] == [rung.keep for rung in schedule[:-1]]
         assert schedule[0].candidates == candidates and schedule[-1].keep == 1
         assert pairs(schedule) <= budget
-    counts = sum(rung.candidates for rung in usual)
-    assert pairs(racing(candidates, items, eta, budget)) >= min(budget, all_pairs - counts * len(usual)) - counts
+    later = [rung.candidates for rung in usual[1:]]
+    most = candidates * (items - LEAST_ITEMS * len(later)) + LEAST_ITEMS * sum(later)
+    assert pairs(racing(candidates, items, eta, budget)) >= min(budget, most) - candidates - sum(later)

@@ -26,6 +26,8 @@ from ia2_eval.mtbench.search.judge_scorer import JudgeScorer, mean_rating
 from ia2_eval.mtbench.search.recipe import ScorerSettings
 from ia2_eval.mtbench.search.room import Room
 from ia2_eval.mtbench.search.scorers import LogLikelihoodScorer
+from tests.mtbench.faulty_judge import FaultyJudge
+from tests.mtbench.judged_answers import quick
 
 NONE = PromptSet(name="none", text="")
 LOG_LIKELIHOOD = ScorerSettings(kind="log_likelihood")
@@ -151,7 +153,8 @@ def test_a_turn_without_a_rating_is_no_score(judgments: list[Judgment]) -> None:
 @pytest.fixture
 def judging(embedded_model: OpenModel, trial_bench: Bench, tmp_path: Path) -> JudgeScorer:
     settings = {"kind": "judge", "judge": "trial", "bench": "trial", "decoding": {"max_new_tokens": 3}}
-    return JudgeScorer(embedded_model, trial_bench, ScorerSettings.model_validate(settings), Layout(tmp_path))
+    scorer = ScorerSettings.model_validate(settings)
+    return JudgeScorer(embedded_model, trial_bench, scorer, Layout(tmp_path), tmp_path / "judge_replies")
 
 
 def test_the_trial_judge_rates_generated_answers(judging: JudgeScorer) -> None:
@@ -163,6 +166,19 @@ def test_the_trial_judge_rates_generated_answers(judging: JudgeScorer) -> None:
     assert model_id.startswith(NONE.sha256[:16])
     judging.score(NONE, scored[:1])
     assert len(judging.layout.model_ids()) == 2  # other items, other answers
+
+
+def test_a_killed_trial_does_not_pay_for_its_judgments_again(judging: JudgeScorer, tmp_path: Path) -> None:
+    with FaultyJudge(lambda prompt: []) as judge:
+        judged = quick(judge.url)
+        killed = replace(judging, settings=judging.settings.model_copy(update={"judge": judged}))
+        scores = killed.score(NONE, items(2))
+        assert judge.requests == 2
+        assert killed.score(NONE, items(2)) == scores
+        assert judge.requests == 2
+    assert len(list((tmp_path / "judge_replies").iterdir())) == 2
+    own = judged.model_copy(update={"cache": tmp_path / "own"})
+    assert replace(judging, settings=judging.settings.model_copy(update={"judge": own})).judge == own
 
 
 def test_a_judge_that_answers_nothing_ends_the_search(judging: JudgeScorer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -22,11 +23,12 @@ from ia2_eval.mtbench.comparison.arms import PlannedArm, fitting_held_out, plan_
 from ia2_eval.mtbench.comparison.examples import draw_examples
 from ia2_eval.mtbench.comparison.plot import comparison_figure
 from ia2_eval.mtbench.comparison.recipe import ComparisonRecipe, load_comparison
-from ia2_eval.mtbench.comparison.records import new_settings, require_same
+from ia2_eval.mtbench.comparison.records import FREE, ComparisonSettings, new_settings, require_same
 from ia2_eval.mtbench.comparison.rows import result_rows, to_csv
 from ia2_eval.mtbench.comparison.run import ArmRunner, Outcome
 from ia2_eval.mtbench.comparison.table import comparison_tables, left_out
 from ia2_eval.mtbench.comparison.training import AdapterTrainer
+from ia2_eval.mtbench.differences import differences
 from ia2_eval.mtbench.generation.backends import require_supported, require_usable
 from ia2_eval.mtbench.generation.models import OpenModel, open_model
 from ia2_eval.mtbench.judging.judge import judge_answers
@@ -82,11 +84,12 @@ def compare_command(
     instruction = load_prompt_set(INSTRUCTION).instruction if asked.instruction is None else asked.instruction
     model = open_model(asked.model, device, batch_size)
     planned = plan_arms(asked, examples, instruction, bench.questions, model)
+    settings = new_settings(asked, instruction, examples.sha256, bench.sha256, model.fingerprint)
     if dry_run:
+        _refuse_another(out, settings)
         _print_plan(planned, asked, bench, model, console)
         return 0
     with sole_run(out):
-        settings = new_settings(asked, instruction, examples.sha256, bench.sha256, model.fingerprint)
         require_same(out, settings)
         trainer = AdapterTrainer(model, asked.training, examples, instruction, out)
         held_out = fitting_held_out(examples.held_out, planned, model)
@@ -127,7 +130,7 @@ def _report(recipe: ComparisonRecipe, bench: Bench, outcomes: Sequence[Outcome],
     categories = {question.question_id: question.category for question in bench.questions}
     judged = {scored.model: scored for scored in scores(_judgments(recipe, out), categories)}
     rows = result_rows(outcomes, judged)
-    notes = left_out(outcomes)
+    notes = (*left_out(outcomes), *_not_asked_for(outcomes, out))
     if not rows:
         raise UserError("\n  ".join(["no arm has a result:", *notes]))
     tables = comparison_tables(rows, recipe.judge, recipe.training.dev)
@@ -154,6 +157,30 @@ def _judgments(recipe: ComparisonRecipe, out: Path) -> tuple[Judgment, ...]:
         return ()
     path = Layout(out).judgments(recipe.judge.model, "single")
     return read_judgments(path) if path.exists() else ()
+
+
+def _not_asked_for(outcomes: Sequence[Outcome], out: Path) -> Iterator[str]:
+    """The arms of earlier runs that the tables and the figure leave out."""
+    asked = {outcome.arm.model_id for outcome in outcomes}
+    if others := sorted({path.stem for path in (out / "arms").glob("*.json")} - asked):
+        yield f"arms of earlier runs that this recipe does not ask for are not shown: {', '.join(others)}"
+
+
+def _refuse_another(out: Path, settings: ComparisonSettings) -> None:
+    """As `require_same`, which writes where it does not refuse.
+
+    Raises:
+        UserError: there is another comparison, or its settings are damaged.
+    """
+    path = out / "comparison.json"
+    if not path.exists():
+        return
+    try:
+        same = not differences(ComparisonSettings.model_validate_json(path.read_bytes()), settings, FREE)
+    except (OSError, ValidationError):
+        same = False
+    if not same:
+        require_same(out, settings)
 
 
 def _print_plan(

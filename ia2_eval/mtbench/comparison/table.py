@@ -8,13 +8,13 @@ from ia2_eval.leaderboard.style import method_title
 from ia2_eval.mtbench.comparison.rows import DIFFERENCE, LIKELIHOOD, SCORE, TURNS, Row
 from ia2_eval.mtbench.comparison.run import Outcome
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
+from ia2_eval.mtbench.reports.captions import intervals
 from ia2_eval.mtbench.reports.degeneration import NGRAM
+from ia2_eval.mtbench.reports.estimates import INTERVAL
 from ia2_eval.mtbench.reports.tables import NOT_KNOWN, Cell, Table, shown
 
-INTERVALS = (
-    "[ ]: 95 % percentile bootstrap over questions, each with the results of all seeds. ±: standard deviation over "
-    "the seeds, each a draw of the examples."
-)
+INTERVAL_OF_ALL_SEEDS = f"{INTERVAL}, each with the results of all seeds"
+SPREAD = " ±: standard deviation over the seeds, each a draw of the examples."
 
 
 def comparison_tables(rows: Sequence[Row], judge: JudgeSettings | None, dev: int) -> tuple[Table, ...]:
@@ -51,7 +51,7 @@ def _scores(rows: Sequence[Row], judge: JudgeSettings, extra: Sequence[str]) -> 
         lines.append((_name(method, n), *cells, (str(max((row.seeds for row in scores if row), default=0)),)))
     header = ("method", "turn 1", "turn 2", "turn 1 - ICL", "turn 2 - ICL", "seeds")
     caption = (
-        f"Mean rating by {judge.model}, 1 to 10. {INTERVALS}",
+        f"Mean rating by {judge.model}, 1 to 10.{_said(lines)}",
         "- ICL: difference to in-context learning on the same examples, paired by question.",
         *extra,
     )
@@ -71,7 +71,7 @@ def _without_judge(rows: Sequence[Row], extra: Sequence[str]) -> Table:
         lines.append((_name(method, n), *cells))
     names = [f"{name}, turn {turn}" for name in ("repetition", "words", "empty %") for turn in TURNS]
     caption = (
-        f"Log-likelihood: of the answers to held-out examples, turn 1, in nats per token. {INTERVALS}",
+        f"Log-likelihood: of the answers to held-out examples, turn 1, in nats per token.{_said(lines)}",
         f"Repetition: share of an answer's word {NGRAM}-grams that were there before. Intervals and more: CSV.",
         *extra,
     )
@@ -90,6 +90,12 @@ def _name(method: str, n: int | None) -> Cell:
 def _find(rows: Sequence[Row], method: str, n: int | None, measure: str, turn: int) -> Row | None:
     sought = (method, n, None, measure, turn)
     return next((row for row in rows if row[:5] == sought), None)
+
+
+def _said(lines: Sequence[Sequence[Cell]]) -> str:
+    """What [ ] and ± are, of those that are there."""
+    spread = any("±" in cell[0] for line in lines for cell in line)
+    return intervals(lines, INTERVAL_OF_ALL_SEEDS) + SPREAD * spread
 
 
 def _spread(row: Row | None, digits: int = 2) -> Cell:

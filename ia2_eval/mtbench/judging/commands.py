@@ -46,6 +46,8 @@ def judge_command(
 ) -> int:
     """Judge the answers in a directory; 0, 1 when some judgments failed, or 130 when interrupted.
 
+    Every sample of an answer is rated; with `pairwise`, the first sample alone is compared.
+
     Raises:
         UserError: nothing can be judged, or the judge cannot go on; what was judged is kept.
     """

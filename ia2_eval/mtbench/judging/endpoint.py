@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ RETRIED = frozenset({408, 409, 429})
 LONGEST_WAIT = 600.0
 """Seconds that an endpoint may ask to wait before the run gives up."""
 LONGEST_BACKOFF = 60.0
+LONG_WAIT = 10.0
+"""Seconds of trying to get one reply that are worth a line."""
+FIRST_TRIES = 3
+"""Tries without a connection after which the run stops, unless this endpoint has been reached before."""
 GIVE_UP_AFTER = 5
 """Requests in a row that got no answer, each with all its retries; or that were refused before any got one."""
 
@@ -40,9 +45,10 @@ class NoAnswerError(Exception):
 class _PassingError(Exception):
     """A fault that may be gone at the next try."""
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
+    def __init__(self, reason: str, wait: float = 0.0, connected: bool = True) -> None:
         super().__init__(reason)
         self.wait = wait
+        self.connected = connected
 
 
 class _DeclinedError(Exception):
@@ -67,6 +73,7 @@ class Endpoint:
         self.url = url
         self.tally = tally
         self._proven = proven
+        self._reached = self._said_long_wait = False
         self._silent = self._declined = 0
         self.under_way: set[asyncio.Task[Any]] = set()
         """Tasks whose request has gone out and has not been answered yet."""
@@ -100,19 +107,24 @@ class Endpoint:
         """
         Raises:
             NoAnswerError: not to this request.
-            UserError: to none: key, model or quota are refused, or the endpoint is silent.
+            UserError: to none: key, model or quota are refused, or the endpoint is silent or cannot be reached.
         """
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+        from tenacity import AsyncRetrying, retry_if_exception_type
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_PassingError),
-            stop=stop_after_attempt(1 + self.settings.retries),
+            stop=self._is_enough,
             wait=self._wait,
+            before_sleep=self._say_long_wait,
             reraise=True,
         )
         try:
             completion: Completion = await retrying(self._ask_once, messages)
         except _PassingError as fault:
+            if not (fault.connected or self._reached):
+                raise UserError(
+                    f"the judge at {self.url} cannot be reached ({fault}): start it, or check --judge-base-url"
+                ) from None
             self._silent += 1
             attempts = 1 + self.settings.retries
             if self._silent >= GIVE_UP_AFTER:
@@ -136,8 +148,21 @@ class Endpoint:
 
         first = self.settings.backoff
         backoff = wait_exponential_jitter(initial=first, max=LONGEST_BACKOFF, jitter=first)(state)
-        fault = state.outcome.exception() if state.outcome else None
-        return max(backoff, fault.wait if isinstance(fault, _PassingError) else 0.0)
+        return max(backoff, _fault(state).wait)
+
+    def _say_long_wait(self, state: RetryCallState) -> None:
+        """Once, where no terminal shows it."""
+        tried, wait = state.seconds_since_start or 0.0, state.next_action.sleep if state.next_action else 0.0
+        if tried + wait > LONG_WAIT and not (self.tally.shown or self._said_long_wait):
+            self._said_long_wait = True
+            said = f"no reply for {tried:.0f} s ({_fault(state)}), the next try is in {wait:.0f} s"
+            print(f"the judge at {self.url}: {said}", file=sys.stderr, flush=True)
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        """No tries are left; few are given to an endpoint that nothing of this run has reached."""
+        tries = 1 + self.settings.retries
+        patient = self._reached or _fault(state).connected
+        return state.attempt_number >= (tries if patient else min(tries, FIRST_TRIES))
 
     async def _ask_once(self, messages: Sequence[Mapping[str, str]]) -> Completion:
         import anyio
@@ -154,13 +179,17 @@ class Endpoint:
             # lose a cancellation that comes together with the reply (Python before 3.12).
             with anyio.fail_after(self.settings.timeout):
                 raw = await self._client.chat.completions.with_raw_response.create(**self._request(messages))
+            self._reached = True
             completion = Completion.model_validate_json(raw.content)
         except (TimeoutError, openai.APITimeoutError):
             fault = _PassingError(f"no reply within {self.settings.timeout:g} s")
         except openai.APIStatusError as error:
+            self._reached = True
             fault = self._read_status(error)
         except openai.APIConnectionError as error:
-            fault = _PassingError(f"connection failed: {error.__cause__ or error}")
+            # Of httpx, or of httpx2, which newer versions of the library use; others come of an open connection.
+            connected = type(error.__cause__).__name__ != "ConnectError"
+            fault = _PassingError(f"connection failed: {error.__cause__ or error}", connected=connected)
         except (ValidationError, openai.APIError) as error:
             fault = _PassingError(f"the reply is no chat completion ({type(error).__name__})")
         else:
@@ -221,6 +250,13 @@ class Endpoint:
         words = body["message"] if isinstance(body, dict) and "message" in body else error.message
         words = " ".join(str(words).split())
         return (words.replace(self._key, "...") if self._key else words)[:300]
+
+
+def _fault(state: RetryCallState) -> _PassingError:
+    """What the latest try came to: nothing else is tried again."""
+    fault = state.outcome.exception() if state.outcome else None
+    assert isinstance(fault, _PassingError)
+    return fault
 
 
 def _attempts(retrying: AsyncRetrying) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,9 @@ def judge_answers(
 ) -> JudgeOutcome:
     """Rate every turn of every answer to the bench, in `model_judgment/<judge>_single.jsonl`.
 
-    A judgment of the very same request is kept if it succeeded; a failed one is asked for again, and one of another
-    request (the answer, the prompt or the settings changed) moves to a file of its own.
+    A judgment of the very same request is kept if it succeeded; a failed one is asked for again. Those of other
+    requests (the answer, the prompt or the settings changed) stand until the run has its first rating, which moves all
+    of them to a file of their own; what is asked for once more is taken back from there.
 
     Args:
         layout: where answers are, and judgments go.
@@ -98,7 +99,9 @@ def judge_pairs(
     console: Console,
     dry_run: bool = False,
 ) -> JudgeOutcome:
-    """Compare every turn of the first answers of two models, in both orders, in `model_judgment/<judge>_pair.jsonl`.
+    """Compare every turn of the answers of two models, in both orders, in `model_judgment/<judge>_pair.jsonl`.
+
+    Of several samples the first alone is compared, as with FastChat.
 
     Args:
         layout, bench, settings, console, dry_run: as for `judge_answers`.
@@ -115,6 +118,10 @@ def judge_pairs(
         model_ids = [*model_ids, baseline]
     answers = read_all_answers(layout, bench, model_ids)
     _say_missing(bench, answers, console)
+    samples = max(len(answer.choices) for of_model in answers.values() for answer in of_model.values())
+    if samples > 1:
+        said = f"pairs are of the first sample alone: of up to {samples} of an answer, the others are not compared"
+        console.print(Text(said, style="yellow"), soft_wrap=True)
     path = layout.judgments(settings.model, "pair")
 
     def current(ledger: Ledger[PairJudgment]) -> list[Match[PairJudgment]]:
@@ -169,15 +176,17 @@ def _judge(
         ledger = Ledger(path, kind, identity)
         matches = {match.identity: match for match in current(ledger)}
         _refuse_foreign(ledger, matches)
-        stale = _stale(ledger, matches)
-        known = _known(ledger, matches, stale)
-        good = {each for each, row in ledger.rows.items() if each in matches and each not in stale and not row.failed}
+        ledger.stale = _stale(ledger, matches)
+        known = _known(ledger, matches)
+        unsettled = {each for each, row in ledger.rows.items() if row.failed or each in ledger.stale}
+        good = ledger.rows.keys() & matches.keys() - unsettled
         asked = [match for match in matches.values() if wanted(match)]
         waiting = [match for match in asked if match.identity not in good]
         kept = len(asked) - len(waiting)
-        if stale:
+        if ledger.stale:
             said = (
-                f"{len(stale)} judgments are of other answers, prompts or settings: moved to {ledger.superseded.name}"
+                f"{len(ledger.stale)} judgments are of other answers, prompts or settings: they stand until this run "
+                f"has its first rating, then move to {ledger.superseded_path.name}"
             )
             console.print(Text(said, style="yellow"), soft_wrap=True)
         if kept:
@@ -188,17 +197,24 @@ def _judge(
         print_plan(plan, settings, console)
         if dry_run:
             return JudgeOutcome(len(waiting), kept, 0, (), plan.calls.total(), path)
-        ledger.supersede(stale)
         ledger.tidy()
         tally = Tally()
         if waiting:
             with watch(len(waiting), settings, tally, console):
-                ask_all(waiting, settings, lambda _, row: ledger.append(row), tally, known, proven=kept > 0)
+                ask_all(
+                    waiting,
+                    settings,
+                    lambda match, row: ledger.append(row, has_opinion=any(match.recall(row))),
+                    tally,
+                    known,
+                    proven=kept > 0,
+                )
         ledger.finish()
         if len(tally.served_by) > 1:
             names = ", ".join(sorted(tally.served_by))
             console.print(Text(f"the endpoint served several models: {names}", style="yellow"), soft_wrap=True)
-        failures = tuple(row for match in asked if (row := ledger.rows[match.identity]).failed)
+        rows = {**ledger.rows, **ledger.held}
+        failures = tuple(row for match in asked if (row := rows[match.identity]).failed)
         return JudgeOutcome(len(waiting), kept, tally.from_cache, failures, tally.requests, path)
 
 
@@ -229,15 +245,14 @@ def _stale(ledger: Ledger[Row], matches: Mapping[Identity, Match[Row]]) -> dict[
     return dict.fromkeys(each for each, row in ledger.rows.items() if each in matches and row.key != matches[each].key)
 
 
-def _known(
-    ledger: Ledger[Row], matches: Mapping[Identity, Match[Row]], stale: Collection[Identity]
-) -> dict[str, Opinion[Any]]:
-    """What the file holds of the judge's opinions, by the key of their call: of failed pairs there may be one."""
+def _known(ledger: Ledger[Row], matches: Mapping[Identity, Match[Row]]) -> dict[str, Opinion[Any]]:
+    """What the files hold of the judge's opinions, by the key of their call: of failed pairs there may be one."""
+    by_key = {match.key: match for match in matches.values()}
     return {
         call.key: opinion
-        for each, row in ledger.rows.items()
-        if each in matches and each not in stale
-        for call, opinion in zip(matches[each].calls, matches[each].recall(row), strict=True)
+        for row in (*ledger.superseded.values(), *ledger.rows.values())
+        if row.key is not None and (match := by_key.get(row.key)) is not None
+        for call, opinion in zip(match.calls, match.recall(row), strict=True)
         if opinion is not None
     }
 

@@ -15,7 +15,8 @@ Status = Literal["ok", "unparseable", "refused", "no_answer"]
 FAILED_SCORE = -1
 """FastChat's score of an answer that could not be rated; its tools leave such rows out."""
 SUPERSEDED = ".superseded.jsonl"
-"""Ending of the file beside one of judgments that has those which no longer count."""
+"""Ending of the file beside one of judgments that has those which others replaced: they count nowhere, but one that is
+asked for once more is taken from there."""
 Winner = Literal["model_1", "model_2", "tie", "error"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic
@@ -13,11 +13,11 @@ from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.mtbench.judging.judgments import SUPERSEDED, Judgment, PairJudgment
 from ia2_eval.mtbench.judging.matches import Identity, Row
-from ia2_eval.mtbench.questions import read_lines
+from ia2_eval.mtbench.questions import rows_of
 
 
 class Ledger(Generic[Row]):
-    """The rows of a file, the last one of each identity.
+    """The rows of a file, the last one of each identity; and those that were superseded, in a file of their own.
 
     Rows without a key are another program's; they are left as they are.
     """
@@ -31,38 +31,19 @@ class Ledger(Generic[Row]):
         self.identity = identity
         self.rows: dict[Identity, Row] = {}
         self.foreign: list[Row] = []
-        self._untidy = False
-        if path.exists() and path.stat().st_size:
-            self._read(kind)
-
-    @property
-    def superseded(self) -> Path:
-        """Where rows go whose request has changed since: they were paid for."""
-        return self.path.with_suffix(SUPERSEDED)
-
-    def _read(self, kind: type[Row]) -> None:
-        content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        self._untidy = whole != content
-        if not whole.strip():
-            return
-        for row in read_lines(self.path, kind, "FastChat's model_judgment", lambda: None):
+        self.stale: Collection[Identity] = ()
+        """Rows of other requests than today's. They stand until the judge gives an opinion; then all are superseded."""
+        self.held: dict[Identity, Row] = {}
+        """Failed rows in place of stale ones, not written as long as these stand."""
+        rows, self._untidy = _read(path, kind)
+        for row in rows:
             if row.key is None:
                 self.foreign.append(row)
                 continue
-            self._untidy |= self.identity(row) in self.rows
-            self.rows[self.identity(row)] = row
-
-    def supersede(self, stale: Iterable[Identity]) -> None:
-        """Take rows out; they go to a file of their own.
-
-        Raises:
-            UserError: a file cannot be written.
-        """
-        rows = [self.rows.pop(identity) for identity in stale]
-        if rows:
-            _append(self.superseded, rows)
-            self._untidy = True
+            self._untidy |= identity(row) in self.rows
+            self.rows[identity(row)] = row
+        self.superseded_path = path.with_suffix(SUPERSEDED)
+        self.superseded = {(identity(row), row.key): row for row in _read(self.superseded_path, kind)[0]}
 
     def tidy(self) -> None:
         """Rewrite the file, if need be, so that it can be appended to: whole lines, and no row twice.
@@ -71,17 +52,36 @@ class Ledger(Generic[Row]):
             UserError: the file cannot be written.
         """
         if self._untidy:
-            self._write([*self.foreign, *self.rows.values()])
+            _write(self.path, [*self.foreign, *self.rows.values()])
             self._untidy = False
 
-    def append(self, row: Row) -> None:
+    def append(self, row: Row, has_opinion: bool) -> None:
         """
+        Args:
+            row: to be written; or held, if stale rows stand and this is no better.
+            has_opinion: the judge gave one, if only on one game of a pair.
+
         Raises:
-            UserError: the file cannot be written.
+            UserError: a file cannot be written.
         """
-        self._untidy |= self.identity(row) in self.rows
-        _append(self.path, [row])
-        self.rows[self.identity(row)] = row
+        identity = self.identity(row)
+        if has_opinion and self.stale:
+            self._supersede()
+        if identity in self.stale:
+            self.held[identity] = row
+            return
+        self._untidy |= identity in self.rows
+        _append(self.path, row)
+        self.rows[identity] = row
+
+    def _supersede(self) -> None:
+        """Stale rows go to their own file, first: a kill in between leaves them in both, and they are stale still."""
+        rows = [self.rows[identity] for identity in self.stale]
+        superseded = {**self.superseded, **{(self.identity(row), row.key): row for row in rows}}
+        current = {identity: row for identity, row in self.rows.items() if identity not in self.stale} | self.held
+        _write(self.superseded_path, superseded.values())
+        _write(self.path, [*self.foreign, *current.values()])
+        self.superseded, self.rows, self.stale, self.held = superseded, current, (), {}
 
     def finish(self) -> None:
         """Rewrite the file in its order: that of a run that nothing disturbed.
@@ -89,29 +89,50 @@ class Ledger(Generic[Row]):
         Raises:
             UserError: the file cannot be written.
         """
-        self._write(sorted([*self.foreign, *self.rows.values()], key=self.identity))
+        rows = [*self.foreign, *self.rows.values()]
+        rows.sort(key=self.identity)
+        _write(self.path, rows)
 
-    def _write(self, rows: Iterable[Row]) -> None:
-        content = "".join(map(_line, rows)).encode()
-        if self.path.exists() and self.path.read_bytes() == content:
-            return
-        try:
-            write_atomically(self.path, content)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+
+def _read(path: Path, kind: type[Row]) -> tuple[tuple[Row, ...], bool]:
+    """The rows of a file, if there is one, and whether it ends in the middle of another.
+
+    Raises:
+        UserError: the file cannot be read, or a line of it is no such row.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return (), False
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    *lines, torn = content.split(b"\n")
+    try:
+        return rows_of(lines, path, kind, "FastChat's model_judgment"), bool(torn)
+    except UserError as error:
+        raise UserError(f"{error} (delete that line: its judgment is asked for again)") from error
+
+
+def _write(path: Path, rows: Iterable[Judgment | PairJudgment]) -> None:
+    content = "".join(map(_line, rows)).encode()
+    try:
+        if not (path.exists() and path.read_bytes() == content):
+            write_atomically(path, content)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _line(row: Judgment | PairJudgment) -> str:
     return json.dumps(row.model_dump(mode="json", exclude_unset=True)) + "\n"
 
 
-def _append(path: Path, rows: Iterable[Judgment | PairJudgment]) -> None:
-    """All of them, or nothing that a later row could run into."""
+def _append(path: Path, row: Judgment | PairJudgment) -> None:
+    """The whole row, or nothing that a later one could run into."""
     size = path.stat().st_size if path.exists() else 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="ascii") as file:
-            file.writelines(map(_line, rows))
+            file.writelines([_line(row)])
     except OSError as error:
         with suppress(OSError):
             os.truncate(path, size)

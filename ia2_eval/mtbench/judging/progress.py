@@ -1,4 +1,4 @@
-"""Shows a run of the judge on a terminal; says nothing where there is none."""
+"""Shows a run of the judge on a terminal; elsewhere there is a summary at the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def watch(total: int, settings: JudgeSettings, tally: Tally, console: Console) -
             trouble = f"; {tally.trouble}" if tally.trouble else ""
             bar.update(task, completed=tally.judged, spent=spent(tally, settings) + trouble)
 
-        tally.changed = changed
+        tally.changed, tally.shown = changed, console.is_terminal
         try:
             yield
         finally:

@@ -20,4 +20,6 @@ class Tally:
     served_by: set[str] = field(default_factory=set)
     trouble: str = ""
     """What there is to say of the endpoint, such as its latest fault."""
+    shown: bool = False
+    """Whether somebody sees the trouble at once, on a terminal."""
     changed: Callable[[], None] = lambda: None

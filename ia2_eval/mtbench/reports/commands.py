@@ -12,12 +12,13 @@ from rich.text import Text
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
+from ia2_eval.mtbench.reports.captions import WARNING
 from ia2_eval.mtbench.reports.duplicates import Duplicates
 from ia2_eval.mtbench.reports.figures import draw_figures
 from ia2_eval.mtbench.reports.render import print_tables, to_markdown
 from ia2_eval.mtbench.reports.results import results
 from ia2_eval.mtbench.reports.sources import categories_of, read_sources
-from ia2_eval.mtbench.reports.tables import WARNING, tables
+from ia2_eval.mtbench.reports.tables import tables
 from ia2_eval.mtbench.reports.tidy import tidy, to_csv, to_json
 
 ReportFormat = Literal["table", "csv", "markdown", "json"]

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from ia2_eval.leaderboard.figures import write_figure
 from ia2_eval.mtbench.layout import file_name
+from ia2_eval.mtbench.reports.captions import not_corrected, origin, too_narrow
 from ia2_eval.mtbench.reports.degeneration import NGRAM
 from ia2_eval.mtbench.reports.estimates import INTERVAL, Estimate
 from ia2_eval.mtbench.reports.heat_map import REPETITION, SCORE, Cell, Panel, Scale, heat_map
 from ia2_eval.mtbench.reports.results import Results
 from ia2_eval.mtbench.reports.settings import Grid, Value, grid, in_order, labels
-from ia2_eval.mtbench.reports.tables import origin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -167,13 +167,14 @@ def _caption(values: _Values, places: Sequence[Place]) -> str:
     said = f"n = {'–'.join(map(str, dict.fromkeys((n[0], n[-1]))))} a cell" if n else "No values"
     if half := [(e.upper - e.lower) / 2 for e in estimates if e.upper >= e.lower]:
         said += f"; {INTERVAL}: typically ±{median(half):.{values.digits}f}"
-    parts = [said + "."]
+    parts = [said + ".", *filter(None, [too_narrow(max((e.questions for e in estimates), default=0))])]
     if values.scale is SCORE and len(values.models) > 1:
         parts.append("Bold: the highest, chosen on these questions, so too high.")
-    if values.reference is not None and len(values.models) > 1 and any(category is None for *_, category in places):
+    starred = any(category is None and (model, turn) in values.different for model, turn, category in places)
+    if values.reference is not None and starred:
         parts.append(
-            f"*: differs from {_shortened(values.reference)} (paired interval without 0; not corrected for "
-            f"{len(values.models) - 1} comparisons)."
+            f"*: differs from {_shortened(values.reference)} (paired interval without 0; "
+            f"{not_corrected(len(values.models) - 1)})."
         )
     return " ".join([*parts, values.said])
 

@@ -11,6 +11,9 @@ from ia2_eval.mtbench.reports.estimates import Estimate, pooled_mean
 from ia2_eval.mtbench.reports.scores import ModelScores
 from ia2_eval.scoring.bootstrap import RESAMPLES, Floats
 
+FEWEST = 5
+"""Questions from which optimism can be told: resamples of fewer are mostly the same few."""
+
 _SEED = 0
 
 
@@ -38,7 +41,7 @@ def optimism(models: Sequence[ModelScores], questions: frozenset[int] | None = N
 
     Bootstrap (Efron 1983): the mean over resamples of the questions of the best average in the resample less the
     average of the same model on the questions themselves. Simulated with 2 to 48 models of 80 questions it found 55 to
-    115 % of the true one, the least where models differ little. None for fewer than two models or questions.
+    115 % of the true one, the least where models differ little. None for fewer than two models or five questions.
 
     Args:
         models: of one judge, on the same questions.
@@ -51,7 +54,7 @@ def optimism(models: Sequence[ModelScores], questions: frozenset[int] | None = N
         if questions is None or row.question_id in questions
     ]
     ids, at = np.unique([question for _, question, _ in rows], return_inverse=True)
-    if len({k for k, _, _ in rows}) < 2 or len(ids) < 2:
+    if len({k for k, _, _ in rows}) < 2 or len(ids) < FEWEST:
         return None
     sums, counts = np.zeros((len(models), len(ids))), np.zeros((len(models), len(ids)))
     for (k, _, score), i in zip(rows, at, strict=True):

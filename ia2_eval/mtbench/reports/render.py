@@ -10,7 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ia2_eval.mtbench.reports.tables import WARNING, Cell, Table
+from ia2_eval.mtbench.reports.captions import WARNING
+from ia2_eval.mtbench.reports.tables import Cell, Table
 
 LONGEST_NAME = 28
 """Characters of a name, beyond which it is folded."""

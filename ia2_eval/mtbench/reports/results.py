@@ -87,7 +87,8 @@ def results(
         sources: what was read.
         categories: of the questions, by id.
         duplicates: what is done with several judgments of the same repeat of the same answer.
-        reference: model that others are compared with; by default one that decodes greedily, else the first.
+        reference: model that others are compared with; by default one that decodes greedily (without penalties, if
+            there is one), else the first in the judgments.
         compare_judges: whether each pair of judges is compared.
 
     Raises:
@@ -105,7 +106,7 @@ def results(
     references: dict[str, str] = {}
     notes = [*sources.notes, *_notes(sources, categories)]
     for judge in judges:
-        judged = [model for model in sources.models if any((m.model, m.judge) == (model, judge) for m in scored)]
+        judged = list(dict.fromkeys(row.model for row in sources.judgments if row.judge[0] == judge))
         if reference is None:
             references[judge] = default_reference(judged, sources.settings)
         elif reference in judged:
@@ -169,10 +170,15 @@ def _best(scored: Sequence[ModelScores], judges: Sequence[str], categories: Mapp
 
 def _notes(sources: Sources, categories: Mapping[int, str]) -> Iterator[str]:
     ids = sources.question_ids
-    if not categories:
-        yield "categories are not known: say which questions these are with --bench or --questions"
+    if not (sources.answers or sources.judgments):
+        pass  # the tables of pairwise judgments have no categories
+    elif not categories:
+        known = len(ids & sources.categories.keys())
+        what = f"known of {known} of {len(ids)} questions only, so none is shown" if known else "not known"
+        yield f"categories are {what}: say which questions these are with --bench or --questions"
     elif unknown := sorted(ids - categories.keys()):
         yield f"{len(unknown)} questions without a category ({', '.join(map(str, unknown[:3]))} ...): in totals only"
+    yield from _other_questions(sources)
     strange = [row for row in sources.judgments if not row.failed and not LOWEST <= row.score <= HIGHEST]
     if strange:
         yield (
@@ -183,3 +189,21 @@ def _notes(sources: Sources, categories: Mapping[int, str]) -> Iterator[str]:
     if len(set(counts.values())) > 1:
         fewest = min(counts, key=lambda model: counts[model])
         yield f"models have answers to {min(counts.values())} ({fewest}) to {max(counts.values())} questions"
+
+
+def _other_questions(sources: Sources) -> Iterator[str]:
+    """Where a model's judgments and answers are not of the same questions; models with the same counts in one line."""
+    judged: dict[tuple[str, str], set[int]] = {}
+    for row in sources.judgments:
+        judged.setdefault((row.judge[0], row.model), set()).add(row.question_id)
+    alike: dict[tuple[str, int, int, int], list[str]] = {}
+    for (judge, model), ids in judged.items():
+        answered = {answer.question_id for answer in sources.answers.get(model, ())}
+        if answered and answered != ids:
+            alike.setdefault((judge, len(ids), len(answered), len(ids & answered)), []).append(model)
+    for (judge, n_judged, n_answered, common), models in alike.items():
+        more = f" and {len(models) - 1} more models" if len(models) > 1 else ""
+        yield (
+            f"{models[0]}{more}: {judge} judged {n_judged} questions, and the answers here are to {n_answered}, "
+            f"{common} of them the same; scores and degeneration are of different questions"
+        )

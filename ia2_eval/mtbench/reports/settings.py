@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 
 Value = str | float
-MOST_EMPTY = 0.5
+MOST_EMPTY = 0.25
 """Share of a grid's places without a setting, above which it is shown as a list."""
 
 
@@ -60,7 +60,7 @@ def in_order(settings: Iterable[Setting]) -> tuple[Setting, ...]:
 
 
 def grid(settings: Sequence[Setting]) -> Grid | None:
-    """None if not two or three axes vary, or two settings are in one place, or most places are empty.
+    """None if not two or three axes vary, or two settings are in one place, or too many places are empty.
 
     Panels go along the axis with the fewest values, columns along the one with the most.
     """
@@ -99,20 +99,15 @@ def labels(settings: Sequence[Setting]) -> dict[str, str]:
 
 
 def default_reference(models: Sequence[str], settings: Mapping[str, Setting]) -> str:
-    """The first that decodes greedily without penalties; the first of all where none does, or nothing is known."""
-    for model in models:
-        if model in settings and _is_plain(settings[model].decoding):
-            return model
-    return models[0]
+    """The first that decodes greedily without penalties, else the first that does so with them, else the first."""
+    greedy = [model for model in models if model in settings and settings[model].decoding.temperature == 0]
+    plain = [model for model in greedy if not _is_penalised(settings[model].decoding)]
+    return (*plain, *greedy, *models)[0]
 
 
-def _is_plain(decoding: DecodingSettings) -> bool:
-    return (
-        decoding.temperature == 0
-        and decoding.repetition_penalty == 1
-        and decoding.frequency_penalty == 0
-        and decoding.presence_penalty == 0
-    )
+def _is_penalised(decoding: DecodingSettings) -> bool:
+    penalties = (decoding.repetition_penalty, decoding.frequency_penalty, decoding.presence_penalty)
+    return penalties != (1, 0, 0)
 
 
 def _order(value: Value) -> tuple[bool, float, str]:

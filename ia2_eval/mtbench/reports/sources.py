@@ -40,6 +40,8 @@ class Sources:
     """By model id."""
     settings: dict[str, Setting] = field(default_factory=dict)
     """By model id; of those whose answers this package made."""
+    questions: dict[int, str] = field(default_factory=dict)
+    """Categories in the directory's own question.jsonl, where it has one."""
     notes: list[str] = field(default_factory=list)
     """Files of which something was left out."""
 
@@ -51,9 +53,10 @@ class Sources:
 
     @property
     def categories(self) -> dict[int, str]:
-        """Of the questions whose answers say so, as this package's do."""
+        """As the directory's question.jsonl says, or the answers, as this package's do."""
         rows = (answer for answers in self.answers.values() for answer in answers)
-        return {answer.question_id: answer.category for answer in rows if answer.category is not None}
+        said = {answer.question_id: answer.category for answer in rows if answer.category is not None}
+        return self.questions | said
 
     @property
     def question_ids(self) -> frozenset[int]:
@@ -90,8 +93,8 @@ def read_sources(directory: Path | None, judgments: Sequence[Path], models: Coll
 def categories_of(
     sources: Sources, bench: str | None, questions: Path | None, data_dir: Path | None = None
 ) -> Mapping[int, str]:
-    """Category of each question. Where neither a bench nor a file is named: as the answers say, or MT-Bench's if all
-    ids are of it, else none.
+    """Category of each question. Where neither a bench nor a file is named: as the directory's question.jsonl and the
+    answers say, or MT-Bench's if all ids are of it; none if they do not tell all.
 
     Raises:
         UserError: both are named, one cannot be read, or it has none of the questions.
@@ -122,6 +125,8 @@ def _read_directory(directory: Path, found: Sources) -> None:
         if layout.settings(model).exists():
             settings = read_settings(layout.settings(model))
             found.settings[model] = Setting(model, settings.decoding, settings.prompt_set, settings.model.base)
+    if (questions := directory / "question.jsonl").is_file():
+        found.questions = {question.question_id: question.category for question in load_questions(questions)}
     for path in sorted((directory / "model_judgment").glob("*.jsonl")):
         if not (path.name.endswith(SUPERSEDED) or _is_empty(path, found)):
             _read_judgments(path, found)

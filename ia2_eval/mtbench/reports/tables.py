@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import NamedTuple
 
-from ia2_eval.mtbench.judging.trial_judge import SERVED_BY
 from ia2_eval.mtbench.reports.agreement import Agreement
+from ia2_eval.mtbench.reports.captions import intervals, not_corrected, origin, rows_left_out, too_narrow
 from ia2_eval.mtbench.reports.degeneration import MEASURES, NGRAM
 from ia2_eval.mtbench.reports.estimates import INTERVAL, Estimate
+from ia2_eval.mtbench.reports.paired import FEWEST
 from ia2_eval.mtbench.reports.pairwise import RATES, PairScores
 from ia2_eval.mtbench.reports.results import Results
 from ia2_eval.mtbench.reports.scores import ModelScores
@@ -19,12 +20,6 @@ Cell = tuple[str, ...]
 """A value, and where it has one its interval: side by side, or one above the other."""
 
 NOT_KNOWN: Cell = ("–",)
-WARNING = "Warning:"
-"""How a line of a caption begins that says what can make scores wrong."""
-
-
-FEW = 10
-"""Questions: bootstrap intervals over fewer are not to be relied on."""
 
 
 class Table(NamedTuple):
@@ -68,25 +63,6 @@ def _shortened(found: Sequence[Table], results: Results) -> Iterator[Table]:
         yield table._replace(rows=rows, caption=(*table.caption, said) if table is found[0] else table.caption)
 
 
-def origin(judge: str, scored: Sequence[ModelScores] | Sequence[PairScores]) -> Iterator[str]:
-    """Who judged when, and whether the judge may have changed meanwhile."""
-    served = sorted({name for of_model in scored for name in of_model.served_by})
-    dates = sorted({date for of_model in scored for date in of_model.dates})
-    when = f", judged {' to '.join(dict.fromkeys((dates[0], dates[-1])))}" if dates else ", dates not known"
-    yield f"Judge: {judge}, served by {' and '.join(served) if served else '(not recorded)'}{when}."
-    if SERVED_BY in served:
-        yield f"{WARNING} the trial judge judges nothing: these numbers only show what a report looks like."
-    if len(served) > 1:
-        yield f"{WARNING} {len(served)} models served this judge; scores from different ones do not compare."
-    if len(dates) > 1:
-        yield f"{WARNING} judged on {len(dates)} days; what serves a judge's name can change, so compare with care."
-
-
-def rows_left_out(scored: Sequence[ModelScores] | Sequence[PairScores], rule: str, total: int) -> str:
-    failed, duplicates = (sum(getattr(m, name) for m in scored) for name in ("n_failed", "n_duplicates"))
-    return f"Failed judgments: {failed} of {total}, in no mean. Duplicates: {duplicates} (rule: {rule})."
-
-
 def shown(estimate: Estimate | None, digits: int = 2, signed: bool = False, per_cent: bool = False) -> Cell:
     """Value and interval."""
     if estimate is None:
@@ -103,39 +79,37 @@ def _of_judge(results: Results, judge: str) -> Iterator[Table]:
     categories = tuple(dict.fromkeys(part.category for m in scored for part in m.parts if part.category))
     total = sum(len(of_model.rated) + of_model.n_failed for of_model in scored)
     questions = max((of_model.average.questions for of_model in scored if of_model.average), default=0)
+    rows = tuple(
+        (
+            (of_model.model,),
+            *(shown(of_model.part(turn).score) for turn in (None, *turns)),
+            (str(len(of_model.rated)),),
+            (str(of_model.n_failed),),
+        )
+        for of_model in scored
+    )
     yield Table(
         f"Scores by {judge}",
         ("model", "average", *(f"turn {turn}" for turn in turns), "rated", "failed"),
-        tuple(
-            (
-                (of_model.model,),
-                *(shown(of_model.part(turn).score) for turn in (None, *turns)),
-                (str(len(of_model.rated)),),
-                (str(of_model.n_failed),),
-            )
-            for of_model in scored
-        ),
+        rows,
         (
-            f"Ratings from 1 to 10; average: over all rated rows (as FastChat). [ ]: {INTERVAL} (up to {questions}).",
+            "Ratings from 1 to 10; average: over all rated rows (as FastChat)."
+            + intervals(rows, f"{INTERVAL} (up to {questions})"),
             rows_left_out(scored, results.duplicates, total),
             *origin(judge, scored),
-            *([f"{WARNING} intervals over {questions} questions are too narrow."] if questions < FEW else []),
+            *filter(None, [too_narrow(questions)]),
         ),
     )
     yield from _differences(results, judge, turns)
     if categories:
         ns = sorted({score.n for of_model in scored for score in of_model.categories.values()})
-        yield Table(
-            f"Scores by {judge}, per category",
-            ("model", *categories),
-            tuple(
-                ((of_model.model,), *(shown(of_model.categories.get(category)) for category in categories))
-                for of_model in scored
-            ),
-            (f"All turns; n = {' to '.join(map(str, dict.fromkeys((ns[0], ns[-1]))))} rated rows. [ ]: {INTERVAL}.",)
-            if ns
-            else ("No row is rated.",),
+        rows = tuple(
+            ((of_model.model,), *(shown(of_model.categories.get(category)) for category in categories))
+            for of_model in scored
         )
+        n = " to ".join(map(str, dict.fromkeys((ns[0], ns[-1])))) if ns else ""
+        caption = f"All turns; n = {n} rated rows.{intervals(rows)}" if ns else "No row is rated."
+        yield Table(f"Scores by {judge}, per category", ("model", *categories), rows, (caption,))
     yield from _best(results, judge)
     yield from _noise(scored, judge)
 
@@ -145,20 +119,21 @@ def _differences(results: Results, judge: str, turns: Sequence[int]) -> Iterator
     if not found:
         return
     models = [of_model.model for of_model in results.of_judge(judge) if (of_model.model, None) in found]
+    rows = tuple(
+        (
+            (model,),
+            *(shown(found.get((model, turn)), signed=True) for turn in (None, *turns)),
+            (str(found[model, None].n),),
+        )
+        for model in models
+    )
     yield Table(
         f"Difference from {results.references[judge]}, judge {judge}",
         ("model", "average", *(f"turn {turn}" for turn in turns), "pairs"),
-        tuple(
-            (
-                (model,),
-                *(shown(found.get((model, turn)), signed=True) for turn in (None, *turns)),
-                (str(found[model, None].n),),
-            )
-            for model in models
-        ),
+        rows,
         (
-            f"Paired: over the turns of questions that both have ratings for (pairs). [ ]: {INTERVAL}, not corrected "
-            f"for {len(models)} comparison{'s' * (len(models) != 1)}.",
+            "Paired: over the turns of questions that both have ratings for (pairs)."
+            + intervals(rows, f"{INTERVAL}, {not_corrected(len(models))}"),
         ),
     )
 
@@ -183,8 +158,8 @@ def _best(results: Results, judge: str) -> Iterator[Table]:
         ),
         (
             "Chosen after the fact, on the questions that it is reported for: the score is biased upwards, and its "
-            "interval does not know. Optimism: about by how much (bootstrap of the maximum), rather too little. "
-            "Take the choice to other questions before it is believed.",
+            "interval does not know. Optimism: about by how much (bootstrap of the maximum), rather too little; "
+            f"not told of fewer than {FEWEST} questions. Take the choice to other questions before it is believed.",
         ),
     )
 
@@ -211,22 +186,23 @@ def _noise(scored: Sequence[ModelScores], judge: str) -> Iterator[Table]:
 def _pairs(scored: Sequence[PairScores], judge: str, results: Results) -> Table:
     matches = sum(m.wins + m.losses + m.ties + m.n_failed for m in scored)
     whose = f"matches against {results.baseline}" if results.baseline else "matches of each model against all others"
+    rows = tuple(
+        (
+            (m.model,),
+            *((str(count),) for count in (m.wins, m.losses, m.ties, m.n_failed)),
+            *(shown(m.rate(rate)) for rate in RATES),
+        )
+        for m in scored
+    )
     return Table(
         f"Pairwise by {judge}",
         ("model", "win", "loss", "tie", "failed", *(rate.replace("_", " ") for rate in RATES)),
-        tuple(
-            (
-                (m.model,),
-                *((str(count),) for count in (m.wins, m.losses, m.ties, m.n_failed)),
-                *(shown(m.rate(rate)) for rate in RATES),
-            )
-            for m in scored
-        ),
+        rows,
         (
             f"Over {whose}. Each is judged in both orders; verdicts that differ make a tie (as FastChat), half a win "
             "in the adjusted rate. Consistency: both orders agree. First position: share of the verdicts other than "
             "ties for the answer shown first; 0.5 without position bias.",
-            f"[ ]: {INTERVAL}. {rows_left_out(scored, results.duplicates, matches)}"
+            f"{intervals(rows)} {rows_left_out(scored, results.duplicates, matches)}".strip()
             + ("" if results.baseline else " Each match counts for both its models."),
             *origin(judge, scored),
         ),
@@ -250,7 +226,7 @@ def _degeneration(results: Results) -> Table:
         tuple(rows),
         (
             f"Means over n answers (each turn and sample counted). Repetition: share of an answer's word {NGRAM}-grams "
-            f"that were there before. Per turn and category: CSV. [ ]: {INTERVAL}.",
+            f"that were there before. Per turn and category: CSV.{intervals(rows)}",
         ),
     )
 
@@ -259,24 +235,25 @@ def _agreement(found: Sequence[Agreement]) -> Table:
     def number(value: float | None, form: str = ".3f") -> Cell:
         return NOT_KNOWN if value is None else (f"{value:{form}}",)
 
+    rows = tuple(
+        (
+            (a.model or "all models",),
+            (a.judge_a,),
+            (a.judge_b,),
+            (str(a.n),),
+            number(a.exact, ".1%"),
+            number(a.within_one, ".1%"),
+            *(number(value) for value in (a.pearson, a.spearman, a.kendall, a.kendall_models)),
+            shown(a.shift, signed=True),
+        )
+        for a in found
+    )
     return Table(
         "Agreement of judges",
         ("answers of", "A", "B", "n", "exact", "within 1", "Pearson", "Spearman", "tau", "tau of models", "B - A"),
-        tuple(
-            (
-                (a.model or "all models",),
-                (a.judge_a,),
-                (a.judge_b,),
-                (str(a.n),),
-                number(a.exact, ".1%"),
-                number(a.within_one, ".1%"),
-                *(number(value) for value in (a.pearson, a.spearman, a.kendall, a.kendall_models)),
-                shown(a.shift, signed=True),
-            )
-            for a in found
-        ),
+        rows,
         (
             "Over answers (each turn counted) that both rated; several ratings of a judge are averaged first. tau: "
-            f"Kendall's tau-b of the ratings, and of the models' averages. B - A: mean shift. [ ]: {INTERVAL}.",
+            f"Kendall's tau-b of the ratings, and of the models' averages. B - A: mean shift.{intervals(rows)}",
         ),
     )

@@ -34,7 +34,7 @@ from ia2_eval.mtbench.search.scorers import LogLikelihoodScorer, Scorer
 from ia2_eval.mtbench.search.trials import TrialLedger
 from ia2_eval.mtbench.writing import writing
 
-SETTINGS, TRIALS, ANSWERS = "search_settings.json", "trials.jsonl", "answers"
+SETTINGS, TRIALS, ANSWERS, REPLIES = "search_settings.json", "trials.jsonl", "answers", "judge_replies"
 
 
 def search_command(
@@ -108,7 +108,7 @@ def _scorer(recipe: SearchRecipe, model: OpenModel, bench: Bench | None, out: Pa
         return LogLikelihoodScorer(model)
     from ia2_eval.mtbench.search.judge_scorer import JudgeScorer
 
-    return JudgeScorer(model, bench, recipe.scorer, Layout(out / ANSWERS))
+    return JudgeScorer(model, bench, recipe.scorer, Layout(out / ANSWERS), out / REPLIES)
 
 
 def _beside(prompt_set: str, directory: Path) -> str:

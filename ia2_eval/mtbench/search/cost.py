@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ia2_eval.mtbench.search.data import SearchData
 from ia2_eval.mtbench.search.greedy import schedule_of
 from ia2_eval.mtbench.search.recipe import SearchRecipe
-from ia2_eval.mtbench.search.schedule import pairs
+from ia2_eval.mtbench.search.schedule import LEAST_ITEMS, pairs
 
 
 def scored_pairs(recipe: SearchRecipe, data: SearchData) -> int:
@@ -38,6 +38,8 @@ def describe_cost(recipe: SearchRecipe, data: SearchData) -> Iterator[str]:
         all_pairs += schedule[0].candidates * items
     if recipe.strategy == "racing":
         yield f"racing: {searched} scores instead of {all_pairs} of an exhaustive search, {searched / all_pairs:.0%}"
+        if schedule_of(recipe, candidates)[-1].candidates > recipe.eta:
+            yield f"{items} dev items are few: a block has {LEAST_ITEMS} or more; a larger dev.size allows more blocks"
     total = scored_pairs(recipe, data)
     yield (
         f"in all {total} scores: {items} for the starting set, {searched} in the rounds, "

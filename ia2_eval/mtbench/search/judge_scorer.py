@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 
 from ia2_eval.errors import UserError
@@ -36,6 +37,8 @@ class JudgeScorer:
     settings: ScorerSettings
     layout: Layout
     """Where the answers are kept."""
+    replies: Path
+    """Where the judge's replies are kept, unless its settings say: no trial that was killed pays for them again."""
     unit: str = "rating from 1 to 10"
 
     def score(self, prompt_set: PromptSet, items: Sequence[DevItem]) -> list[float | None]:
@@ -61,7 +64,9 @@ class JudgeScorer:
     def judge(self) -> JudgeSettings:
         if self.settings.judge is None:
             raise ValueError("settings of the kind `judge` have a judge")
-        return self.settings.judge
+        if self.settings.judge.cache is not None:
+            return self.settings.judge
+        return self.settings.judge.model_copy(update={"cache": self.replies})
 
     def _bench(self, questions: tuple[Question, ...]) -> Bench:
         content = [self.bench.sha256, [question.model_dump(mode="json") for question in questions]]

@@ -68,7 +68,9 @@ class SearchRecipe(Frozen):
     strategy: Strategy = "racing"
     eta: int = Field(default=2, ge=2, description="racing: one in `eta` candidates goes on to the next block")
     budget: int | None = Field(
-        default=None, ge=1, description="racing: (candidate, item) pairs scored per round; a quarter of all by default"
+        default=None,
+        ge=1,
+        description="racing: (candidate, item) pairs per round; by default a quarter of all, or the least possible",
     )
     greedy_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoRepeats] = Field(
         default=(), description="also write prompt sets of this many demonstrations, the best ones of round 1 added"

@@ -12,6 +12,8 @@ from ia2_eval.errors import UserError
 
 USUAL_SHARE = 0.25
 """Of all (candidate, item) pairs, what racing scores unless told otherwise."""
+LEAST_ITEMS = 4
+"""Of a block: nobody is dropped on fewer, if there are as many dev items."""
 _BISECTIONS = 60
 
 
@@ -43,8 +45,9 @@ def exhaustive(candidates: int, items: int) -> Schedule:
 def racing(candidates: int, items: int, eta: int = 2, budget: int | None = None) -> Schedule:
     """Successive halving (Jamieson and Talwalkar 2016): after each block of items one in `eta` candidates goes on.
 
-    Those of the last block are scored on all items. Blocks grow as 1 / candidates^a, with the least a for which the
-    budget is enough: a = 0 gives equal blocks, a = 1 blocks of equal cost.
+    Those of the last block are scored on all items. Every block has `LEAST_ITEMS` at least: too few items make fewer
+    blocks, the last of them with more candidates, down to one block of all. The items beyond that go to the blocks as
+    1 / candidates^a, with the least a for which the budget is enough: a = 0 gives equal blocks.
 
     Args:
         candidates: at the beginning.
@@ -53,23 +56,18 @@ def racing(candidates: int, items: int, eta: int = 2, budget: int | None = None)
         budget: pairs at most; None for a quarter of all, or the least that is possible.
 
     Raises:
-        UserError: fewer items than blocks, or the budget is not enough for one item per block.
+        UserError: the budget is not enough.
     """
     counts = [candidates]
-    while counts[-1] > eta:
+    while counts[-1] > eta and (len(counts) + 1) * LEAST_ITEMS <= items:
         counts.append(ceil(counts[-1] / eta))
-    if items < len(counts):
-        raise UserError(
-            f"{candidates} candidates are raced in {len(counts)} blocks of dev items, and there are {items} items: "
-            "raise dev.size or eta, or use the strategy exhaustive"
-        )
-    least = pairs(_schedule(counts, [1] * (len(counts) - 1), items))
+    least = pairs(_schedule(counts, [LEAST_ITEMS] * (len(counts) - 1), items))
     most = candidates * items
     budget = max(least, ceil(USUAL_SHARE * most)) if budget is None else budget
     if budget < least:
         raise UserError(
             f"budget {budget} is not enough for {candidates} candidates and {items} dev items: racing needs {least} "
-            f"pairs or more, exhaustive search {most}"
+            f"pairs or more, with {LEAST_ITEMS} items or more in each block, exhaustive search {most}"
         )
     low, high = -16.0, 16.0  # the exponent a: the higher, the more items are left for the last candidates
     for _ in range(_BISECTIONS):
@@ -80,12 +78,12 @@ def racing(candidates: int, items: int, eta: int = 2, budget: int | None = None)
 
 
 def _blocks(counts: Sequence[int], items: int, exponent: float) -> list[int]:
-    """Items of all blocks but the last, one at least."""
+    """Items of all blocks but the last."""
     logarithms = -exponent * np.log(counts)
     weights = np.exp(logarithms - logarithms.max())
-    spare = items - len(counts)
+    spare = items - LEAST_ITEMS * len(counts)
     shares = spare * weights / weights.sum() + 1e-9  # a share of 9 is not to become 8
-    return [1 + int(share) for share in shares[:-1]]
+    return [LEAST_ITEMS + int(share) for share in shares[:-1]]
 
 
 def _schedule(counts: Sequence[int], blocks: Sequence[int], items: int) -> Schedule:
