@@ -303,7 +303,7 @@ def report(
         str | None,
         typer.Option(
             help="Model that others are compared with; in pairwise files the only opponent. "
-            "Default: greedy decoding, else the first."
+            "Default: greedy decoding, without penalties if there is one, else the first."
         ),
     ] = None,
     bench: Annotated[

@@ -205,7 +205,7 @@ def test_answers_of_other_questions_than_the_judged_ones_are_told(tmp_path: Path
         write_rows(layout.answers(model), [each.model_copy(update={"model_id": model}) for each in answers])
     write_rows(layout.judgments("gpt-4", "single"), [rated(q, 1, 5, model=m) for m in "mn" for q in judged])
     said = " ".join(report(tmp_path)[1].split())
-    assert "m and 1 more models: gpt-4 judged 16 questions, and the answers here are to 12, 8 of them the same" in said
+    assert "m and 1 more: gpt-4 judged 16 questions, and the answers here are to 12, 8 of them the same" in said
     assert "categories are known of 12 of 20 questions only, so none is shown" in said
     write_rows(layout.judgments("gpt-4", "single"), [rated(q, 1, 5, model=m) for m in "mn" for q in range(9, 21)])
     said = report(tmp_path)[1]

@@ -202,7 +202,7 @@ def _other_questions(sources: Sources) -> Iterator[str]:
         if answered and answered != ids:
             alike.setdefault((judge, len(ids), len(answered), len(ids & answered)), []).append(model)
     for (judge, n_judged, n_answered, common), models in alike.items():
-        more = f" and {len(models) - 1} more models" if len(models) > 1 else ""
+        more = f" and {len(models) - 1} more" if len(models) > 1 else ""
         yield (
             f"{models[0]}{more}: {judge} judged {n_judged} questions, and the answers here are to {n_answered}, "
             f"{common} of them the same; scores and degeneration are of different questions"
