@@ -57,7 +57,7 @@ def as_typed(prompt_set: PromptSet) -> str:
     return str(yaml.dump(content, Dumper=_Readable, sort_keys=False, allow_unicode=True, width=10**6))
 
 
-class _Readable(yaml.SafeDumper):  # type: ignore[misc]
+class _Readable(yaml.SafeDumper):
     """Texts of several lines as blocks, where YAML can say them so."""
 
 
