@@ -5,24 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
-from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Lora
 from ia2_eval.experiments.agreement import Agreement
 from ia2_eval.experiments.method_entry import MethodEntry
 from ia2_eval.experiments.method_options import AlignmentSpec, LowData, MethodVariant
-from ia2_eval.experiments.recipe_faults import as_yaml, describe_fault
+from ia2_eval.experiments.recipe_faults import as_yaml
+from ia2_eval.experiments.recipe_file import read_recipe
 from ia2_eval.frozen import Frozen
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
@@ -152,8 +150,7 @@ class Recipe(Frozen):
         return tuple((choice.adapter, rate) for choice in self.adapters for rate in choice.learning_rates)
 
 
-MODELS: dict[str, type[BaseModel]] = {
-    "": Recipe,
+PARTS: dict[str, type[BaseModel]] = {
     "base": Base,
     "benchmarks": Source,
     "methods": MethodEntry,
@@ -170,17 +167,4 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         UserError: the file is missing or no YAML, or the recipe has faults; all of them are listed.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no recipe {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: a recipe is a mapping of keys to values, found {type(content).__name__}")
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        faults = [f"  {describe_fault(fault, MODELS)}" for fault in error.errors()]
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise UserError("\n".join([f"{path} has {count}:", *faults])) from None
+    return read_recipe(path, Recipe, PARTS)

@@ -11,13 +11,14 @@ from pydantic import AfterValidator, BaseModel, Field, field_validator
 from ia2_eval.errors import did_you_mean
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Full, Lora
 from ia2_eval.experiments.recipe import LearningRate, NoRepeats, NotEmpty, Seed
+from ia2_eval.experiments.recipe_file import read_recipe
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.bench import MT_BENCH
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
 from ia2_eval.mtbench.generation.backends import BACKENDS
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
-from ia2_eval.mtbench.recipe_file import read_recipe
+from ia2_eval.mtbench.recipe_file import find_recipe
 from ia2_eval.mtbench.short_forms import Decoding, Judge, Model
 
 UNTRAINED: Mapping[str, str] = {
@@ -128,4 +129,4 @@ def load_comparison(path: Path) -> ComparisonRecipe:
     Raises:
         UserError: the file is missing or no YAML, or the recipe has faults; all of them are listed.
     """
-    return read_recipe(path, ComparisonRecipe, PARTS)
+    return read_recipe(find_recipe(path), ComparisonRecipe, PARTS)

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from ia2_eval.experiments.recipe import NoRepeats, Seed
+from ia2_eval.experiments.recipe_file import read_recipe
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
 from ia2_eval.mtbench.generation.conversation import CleanUp
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
-from ia2_eval.mtbench.recipe_file import read_recipe
+from ia2_eval.mtbench.recipe_file import find_recipe
 from ia2_eval.mtbench.short_forms import Decoding, Judge, Model
 
 Strategy = Literal["exhaustive", "racing"]
@@ -109,4 +110,4 @@ def load_search_recipe(path: Path) -> SearchRecipe:
     Raises:
         UserError: there is no such recipe, or it has faults; all of them are listed.
     """
-    return read_recipe(path, SearchRecipe, PARTS)
+    return read_recipe(find_recipe(path), SearchRecipe, PARTS)

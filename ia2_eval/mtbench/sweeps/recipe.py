@@ -9,13 +9,14 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.recipe import NoRepeats, NotEmpty, Seed
+from ia2_eval.experiments.recipe_file import read_recipe
 from ia2_eval.frozen import Frozen
 from ia2_eval.mtbench.generation.answer_settings import ModelSettings
 from ia2_eval.mtbench.generation.backends import require_supported, require_usable
 from ia2_eval.mtbench.generation.conversation import CleanUp
 from ia2_eval.mtbench.generation.decoding_settings import PRESETS, DecodingSettings
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
-from ia2_eval.mtbench.recipe_file import read_recipe
+from ia2_eval.mtbench.recipe_file import find_recipe
 from ia2_eval.mtbench.short_forms import Judge, Model
 from ia2_eval.mtbench.sweeps.grid import Grid, preset_settings
 
@@ -79,4 +80,4 @@ def load_sweep(path: Path) -> SweepRecipe:
     Raises:
         UserError: there is no such recipe, or it has faults.
     """
-    return read_recipe(path, SweepRecipe, PARTS)
+    return read_recipe(find_recipe(path), SweepRecipe, PARTS)
