@@ -29,6 +29,7 @@ bench: .venv/installed
 	$(OFFLINE) $(BIN)/python bench/many_adapters.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/icl_evaluation.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/adapter_evaluation.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(OFFLINE) $(BIN)/python bench/mtbench_answers.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
