@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.atomic import write_atomically
-from ia2_eval.mtbench.questions import Question, read_lines, rows_of
+from ia2_eval.mtbench.questions import read_lines, rows_of
 from ia2_eval.mtbench.writing import append_line, writing
-
-if TYPE_CHECKING:
-    from ia2_eval.mtbench.generation.texts import Place, Text
 
 
 class Choice(BaseModel):
@@ -67,43 +62,6 @@ def answers_of_before(path: Path) -> tuple[ModelAnswer, ...]:
         return ()
     whole = path.read_bytes().rpartition(b"\n")[0]
     return rows_of(whole.split(b"\n"), path, ModelAnswer, "FastChat's model_answer")
-
-
-def complete_answers(
-    texts: Mapping[Place, Text], questions: Sequence[Question], samples: int, model_id: str
-) -> tuple[ModelAnswer, ...]:
-    """Answers to the questions of which every turn of every sample is there, by question."""
-    return tuple(_complete(texts, sorted(questions, key=lambda each: each.question_id), samples, model_id))
-
-
-def _complete(
-    texts: Mapping[Place, Text], questions: Sequence[Question], samples: int, model_id: str
-) -> Iterator[ModelAnswer]:
-    by_question = {(place.question_id, place.sample, place.turn): text for place, text in texts.items()}
-    for question in questions:
-        turns = range(1, len(question.turns) + 1)
-        asked = [[(question.question_id, sample, turn) for turn in turns] for sample in range(samples)]
-        if not all(place in by_question for sample in asked for place in sample):
-            continue
-        rows = [[by_question[place] for place in sample] for sample in asked]
-        choices = tuple(
-            Choice(
-                index=index,
-                turns=tuple(text.answer for text in row),
-                tokens=tuple(text.tokens for text in row),
-                truncated=tuple(text.truncated for text in row),
-            )
-            for index, row in enumerate(rows)
-        )
-        said = json.dumps([model_id, question.question_id, [choice.turns for choice in choices]])
-        yield ModelAnswer(
-            question_id=question.question_id,
-            answer_id=hashlib.sha256(said.encode()).hexdigest()[:22],  # as long as FastChat's
-            model_id=model_id,
-            choices=choices,
-            tstamp=max(text.tstamp for row in rows for text in row),
-            category=question.category,
-        )
 
 
 def write_answers(path: Path, answers: Sequence[ModelAnswer]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ class OpenModel:
     """What it is: hub commit, sha256 of local files, or the name that an endpoint goes by."""
     adapter: str | None = None
     """sha256 of the adapter on it."""
+    _counted: dict[bytes, int] = field(default_factory=dict, repr=False, compare=False)
+    """Tokens of texts by their sha256: a sweep asks of the same long prompts for every setting."""
 
     @property
     def max_length(self) -> int | None:
@@ -48,7 +51,12 @@ class OpenModel:
 
     def count_tokens(self, text: str) -> int | None:
         """Tokens of a text as a prompt; None where only the endpoint knows."""
-        return len(self.lm.tok_encode(text)) if self.backend.local else None
+        if not self.backend.local:
+            return None
+        key = hashlib.sha256(text.encode()).digest()
+        if key not in self._counted:
+            self._counted[key] = len(self.lm.tok_encode(text))
+        return self._counted[key]
 
     def length_of(self, generated: str, most: int) -> tuple[int | None, bool | None]:
         """Tokens of a generated text, and whether it was cut off; None for what cannot be known.

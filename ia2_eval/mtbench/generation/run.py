@@ -13,12 +13,12 @@ from ia2_eval.mtbench.answers import (
     ModelAnswer,
     add_answer,
     answers_of_before,
-    complete_answers,
     write_answers,
 )
 from ia2_eval.mtbench.generation.answer_settings import AnswerSettings, settings_of_before, write_settings
 from ia2_eval.mtbench.generation.arrivals import generate
 from ia2_eval.mtbench.generation.backends import require_supported
+from ia2_eval.mtbench.generation.complete_answers import complete_answers
 from ia2_eval.mtbench.generation.conversation import ChatConversation, CleanUp, Conversation, UrialConversation
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
 from ia2_eval.mtbench.generation.models import OpenModel
