@@ -89,14 +89,7 @@ def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[Column, MethodS
             [log2(size) + offset for size in sizes],
             [100 * row.mean if row else float("nan") for row in there],
             yerr=[[_reach(row, sign) for row in there] for sign in (-1, 1)],
-            color=style.colour,
-            marker=style.marker,
-            linestyle=style.line,
-            markersize=5,
-            linewidth=1.4,
-            elinewidth=1,
-            capsize=2.5,
-            label=style.title,
+            **style.errorbar,
         )
     panel.set_xticks([log2(size) for size in sizes], [str(size) for size in sizes])
     if sizes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Column(NamedTuple):
@@ -21,6 +21,12 @@ class MethodStyle(NamedTuple):
     colour: str
     marker: str
     line: str = "-"
+
+    @property
+    def errorbar(self) -> dict[str, Any]:
+        """Arguments of matplotlib's `errorbar` for a line with intervals."""
+        looks = {"color": self.colour, "marker": self.marker, "linestyle": self.line, "label": self.title}
+        return {**looks, "markersize": 5, "linewidth": 1.4, "elinewidth": 1, "capsize": 2.5}
 
 
 KNOWN: dict[str, MethodStyle] = {  # in table order; Okabe and Ito's colour-blind-safe palette

@@ -97,14 +97,7 @@ def _draw(
             [log2(size) + offset for size in sizes],
             [row.estimate.value if row else float("nan") for row in there],
             yerr=[[_reach(row, sign) for row in there] for sign in (-1, 1)],
-            color=style.colour,
-            marker=style.marker,
-            linestyle=style.line,
-            markersize=5,
-            linewidth=1.4,
-            elinewidth=1,
-            capsize=2.5,
-            label=style.title,
+            **style.errorbar,
         )
         seeds = [row for row in own if row.seed is not None and whole[row.n].seeds > 1]
         axis.scatter(
