@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ia2_eval.errors import UserError
 from ia2_eval.mtbench.prompts.ablations import with_answers
 from ia2_eval.mtbench.prompts.builders import build_prompt_set, plus
 from ia2_eval.mtbench.prompts.overlap import refuse_questions
-from ia2_eval.mtbench.prompts.prompt_set import Demonstration, Headings, PromptSet
+from ia2_eval.mtbench.prompts.prompt_set import Demonstration, Headings, PromptSet, Turn
 from ia2_eval.mtbench.prompts.sources import load_prompt_set, local_files
 from ia2_eval.mtbench.prompts.typed_format import as_typed, parse_typed
 from ia2_eval.mtbench.prompts.urial_files import pinned_files
@@ -143,8 +144,14 @@ def test_published_queries_without_answers() -> None:
 
 def test_no_demonstration_asks_a_question_of_mt_bench() -> None:
     questions = load_questions(SHARED / "mt_bench" / "question.jsonl")
-    everything: list[Demonstration] = [row for prompt_set in sets().values() for row in prompt_set.demonstrations]
-    refuse_questions([*everything, *load_prompt_set("default").demonstrations], questions)
+    published: list[Demonstration] = [row for prompt_set in sets().values() for row in prompt_set.demonstrations]
+    everything = [*published, *load_prompt_set("default").demonstrations]
+    asked = {turn for question in questions for turn in question.turns}
+    assert len(asked) == 160 and asked.isdisjoint(turn.query for row in everything for turn in row.turns)
+    refuse_questions(everything, questions)
+    planted = Demonstration(turns=(Turn(query=questions[3].turns[1], answer="a"),))
+    with pytest.raises(UserError):
+        refuse_questions([*everything, planted], questions)
 
 
 def test_the_prompt_of_turn_two() -> None:
