@@ -25,7 +25,7 @@ def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
         console.print(Text(table.title, style="bold"))
         for block in _blocks(table, console.width):
             # One method alone may be too wide: longer lines are better than lost figures.
-            block.width = _width(block)
+            block.width = table_width(block)
             console.print(block, crop=False)
         for remark in table.caption:
             console.print(Text(remark, style="dim"))
@@ -63,19 +63,20 @@ def to_markdown(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[s
 def _blocks(table: Table, width: int) -> list[RichTable]:
     """The table in the first form that fits: side by side, stacked, stacked in blocks that repeat the keys."""
     wide = _rich_table(table, range(len(table.methods)), stacked=False)
-    if _width(wide) <= width:
+    if table_width(wide) <= width:
         return [wide]
     blocks, methods = [], list(range(len(table.methods)))
     while methods:
         count = len(methods)
-        while count > 1 and _width(_rich_table(table, methods[:count], stacked=True)) > width:
+        while count > 1 and table_width(_rich_table(table, methods[:count], stacked=True)) > width:
             count -= 1
         blocks.append(_rich_table(table, methods[:count], stacked=True))
         methods = methods[count:]
     return blocks
 
 
-def _width(drawn: RichTable) -> int:
+def table_width(drawn: RichTable) -> int:
+    """Columns that a table wants."""
     console = Console(width=UNBOUNDED)
     return Measurement.get(console, console.options, drawn).maximum
 

@@ -29,10 +29,10 @@ ROWS = [
 
 def test_averages_pool_all_rated_rows() -> None:
     (scored,) = scores(ROWS, CATEGORIES)
-    assert scored.average is not None and scored.turn1 is not None and scored.turn2 is not None
+    assert scored.average is not None and scored.part(1).score is not None and scored.part(2).score is not None
     assert scored.average.value == pytest.approx(26 / 5)  # not (6 + 4) / 2, the mean of the turns
-    assert (scored.turn1.value, scored.turn2.value) == (6, 4)
-    assert (scored.average.n, scored.average.questions, scored.turn2.n) == (5, 3, 2)
+    assert (scored.part(1).score.value, scored.part(2).score.value) == (6, 4)
+    assert (scored.average.n, scored.average.questions, scored.part(2).score.n) == (5, 3, 2)
     assert {name: score.value for name, score in scored.categories.items()} == {"writing": 7, "math": 2.5}
     assert scored.part(1, "writing").score[0] == 7.5  # type: ignore[index]
     assert scored.n_failed == scored.part(2).n_failed == scored.part(category="writing").n_failed == 1
@@ -41,7 +41,7 @@ def test_averages_pool_all_rated_rows() -> None:
 
 def test_nothing_rated_has_no_score() -> None:
     (scored,) = scores([rated(1, 1, -1), rated(2, 1, -1)], CATEGORIES)
-    assert scored.average is None and scored.turn1 is None and scored.turn2 is None
+    assert scored.average is None and scored.part(1).score is None and scored.part(2).score is None
     assert scored.categories == {} and scored.n_failed == 2
 
 
@@ -148,8 +148,8 @@ def test_equals_fastchat(tmp_path, capsys) -> None:  # type: ignore[no-untyped-d
     printed = capsys.readouterr().out
     for scored in scores(read_judgments(path), CATEGORIES, "pool"):
         for heading, score in (
-            ("First turn", scored.turn1),
-            ("Second turn", scored.turn2),
+            ("First turn", scored.part(1).score),
+            ("Second turn", scored.part(2).score),
             ("Average", scored.average),
         ):
             block = printed.partition(heading)[2].partition("####\n")[2].partition("####")[0]
@@ -161,7 +161,10 @@ def test_equals_fastchat(tmp_path, capsys) -> None:  # type: ignore[no-untyped-d
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data/mt_bench, real judgments")
 def test_real_judgments() -> None:
     found = scores(read_judgments(SHARED / "judgments" / "medusa.jsonl"), MT_BENCH_IDS)
-    values = {s.model.partition("-1-")[0]: tuple(x and x.value for x in (s.turn1, s.turn2, s.average)) for s in found}
+    values = {
+        s.model.partition("-1-")[0]: tuple(x and x.value for x in (s.part(1).score, s.part(2).score, s.average))
+        for s in found
+    }
     assert values == {
         "vicuna-7b-v1.3": (6.73125, 5.475, 6.103125),
         "medusa-vicuna-7b-v1.3": (6.79375, 5.18125, 5.9875),

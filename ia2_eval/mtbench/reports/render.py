@@ -6,17 +6,15 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ia2_eval.leaderboard.render import table_width
 from ia2_eval.mtbench.reports.captions import WARNING
 from ia2_eval.mtbench.reports.tables import Cell, Table
 
 LONGEST_NAME = 28
 """Characters of a name, beyond which it is folded."""
-UNBOUNDED = 10_000
-"""Wider than any table, to measure how much room one wants."""
 
 
 def print_tables(tables: Sequence[Table], notes: Sequence[str], console: Console) -> None:
@@ -58,12 +56,12 @@ def _blocks(table: Table, width: int) -> list[RichTable]:
     """In the first form that fits: intervals beside values; below them; so in blocks that repeat the names."""
     columns = range(1, len(table.header))
     for below in (False, True):
-        if _width(whole := _rich_table(table, columns, below)) <= width:
+        if table_width(whole := _rich_table(table, columns, below)) <= width:
             return [whole]
     blocks, left = [], list(columns)
     while left:
         count = len(left)
-        while count > 1 and _width(_rich_table(table, left[:count], below=True)) > width:
+        while count > 1 and table_width(_rich_table(table, left[:count], below=True)) > width:
             count -= 1
         blocks.append(_rich_table(table, left[:count], below=True))
         left = left[count:]
@@ -84,11 +82,6 @@ def _rich_table(table: Table, columns: Sequence[int], below: bool) -> RichTable:
 
 def _joined(cell: Cell, below: bool) -> str:
     return ("\n" if below else " ").join(cell)
-
-
-def _width(drawn: RichTable) -> int:
-    console = Console(width=UNBOUNDED)
-    return Measurement.get(console, console.options, drawn).maximum
 
 
 def _escape(text: str) -> str:

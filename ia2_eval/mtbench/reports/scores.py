@@ -55,14 +55,6 @@ class ModelScores:
         return self.part().score
 
     @property
-    def turn1(self) -> Score | None:
-        return self.part(1).score
-
-    @property
-    def turn2(self) -> Score | None:
-        return self.part(2).score
-
-    @property
     def categories(self) -> dict[str, Score]:
         """Over both turns; those with a rated row."""
         return {part.category: part.score for part in self.parts if part.category and not part.turn and part.score}
