@@ -13,6 +13,7 @@ from rich.console import Console
 from ia2_eval import __version__
 from ia2_eval.commands import BATCH_SIZE
 from ia2_eval.errors import UserError
+from ia2_eval.leaderboard.cli import leaderboard_app
 from ia2_eval.mtbench.cli import mtbench_app
 
 app = typer.Typer(
@@ -24,7 +25,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 data_app = typer.Typer(help="The benchmarks and their data.", no_args_is_help=True)
-leaderboard_app = typer.Typer(help="Tables, CSV and plots from the records of runs.", no_args_is_help=True)
 embedded_app = typer.Typer(help="The small model that ships with this package.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(leaderboard_app, name="leaderboard")
@@ -201,19 +201,6 @@ def data_check(
     from ia2_eval.benchmarks.show import print_faults
 
     raise typer.Exit(print_faults(names, data_dir, Console()))
-
-
-@leaderboard_app.command("build")
-def leaderboard_build(
-    directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write. Default: the directory itself.")] = None,
-) -> None:
-    """Write leaderboard.csv, leaderboard.md and plots, and print the table."""
-    from ia2_eval.leaderboard import build, print_leaderboard
-
-    board = build(directory, out)
-    print_leaderboard(board, Console())
-    raise typer.Exit(1 if board.faults or board.failed or board.incomplete else 0)
 
 
 @analyze_app.command("similarity")

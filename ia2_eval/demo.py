@@ -12,10 +12,11 @@ from ia2_eval.experiments.method_options import Method
 from ia2_eval.experiments.record import Record
 from ia2_eval.experiments.session import Overrides, run_recipe
 from ia2_eval.experiments.settings import Settings
-from ia2_eval.leaderboard import build, print_leaderboard
-from ia2_eval.leaderboard.aggregate import Row
-from ia2_eval.leaderboard.read import read_run
-from ia2_eval.leaderboard.summary import summarise
+from ia2_eval.leaderboard.build import build
+from ia2_eval.leaderboard.results.aggregate import Row
+from ia2_eval.leaderboard.results.read import read_run
+from ia2_eval.leaderboard.results.summary import summarise
+from ia2_eval.leaderboard.tables.terminal import print_leaderboard
 
 ARITHMETIC, NOISY, CLEAN = "embedded_arithmetic", "embedded_time_noisy", "embedded_time"
 

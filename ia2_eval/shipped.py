@@ -1,4 +1,4 @@
-"""Where the files that ship with the code are: the lm-eval tasks and the recipes."""
+"""Where the files that ship with the code are: tasks, recipes, published results and reference results."""
 
 from __future__ import annotations
 
@@ -17,3 +17,5 @@ def _shipped(checkout_path: str, installed_name: str) -> Path:
 
 TASKS_DIRECTORY = _shipped("tasks", "tasks")
 RECIPES_DIRECTORY = _shipped("training/recipes", "recipes")
+PUBLISHED_DIRECTORY = _shipped("leaderboards/published", "published")
+REFERENCE_DIRECTORY = _shipped("leaderboards/reference", "reference")

@@ -14,8 +14,8 @@ from ia2_eval.demo import ARITHMETIC, CLEAN, NOISY, lessons
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.method_options import Method
 from ia2_eval.experiments.record import Evaluation, Provenance, Record
-from ia2_eval.leaderboard.aggregate import Row
-from ia2_eval.leaderboard.learning_rate import Selection
+from ia2_eval.leaderboard.results.aggregate import Row
+from ia2_eval.leaderboard.results.learning_rate import Selection
 from ia2_eval.lm.base_model import Base
 
 ROOT = Path(__file__).parents[1]

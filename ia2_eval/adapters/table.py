@@ -12,8 +12,8 @@ from rich.table import Table
 from ia2_eval.adapters.results import OURS
 from ia2_eval.adapters.settings import EvaluationSettings
 from ia2_eval.benchmarks import get_benchmark
-from ia2_eval.leaderboard.caption import ACCURACIES, CONFIDENCES
-from ia2_eval.leaderboard.headline import PUBLISHED, Headline, headline
+from ia2_eval.leaderboard.results.headline import PUBLISHED, Headline, headline
+from ia2_eval.leaderboard.tables.caption import ACCURACIES, CONFIDENCES
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.calibration import BINS
 

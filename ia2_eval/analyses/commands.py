@@ -25,9 +25,9 @@ from ia2_eval.analyses.summaries import (
 from ia2_eval.analyses.tables import overlap_table, similarity_table, write_csv
 from ia2_eval.commands import quieten
 from ia2_eval.errors import UserError
-from ia2_eval.leaderboard.groups import Group, group_records
-from ia2_eval.leaderboard.read import read_run
-from ia2_eval.leaderboard.table import Section
+from ia2_eval.leaderboard.results.groups import Group, group_records
+from ia2_eval.leaderboard.results.read import read_run
+from ia2_eval.leaderboard.tables.table import Section
 
 if TYPE_CHECKING:
     from ia2_eval.analyses.similarity import SimilaritySettings

@@ -16,7 +16,7 @@ from ia2_eval.analyses.subspace import Definition, chance_level, column_space, o
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.record import Record
 from ia2_eval.experiments.store import Store
-from ia2_eval.leaderboard.groups import Group
+from ia2_eval.leaderboard.results.groups import Group
 from ia2_eval.leaderboard.style import Column, column_title
 from ia2_eval.protocol import Protocol
 

@@ -7,9 +7,9 @@ from math import ceil
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ia2_eval.leaderboard.results.summary import Summary
 from ia2_eval.leaderboard.style import Column, MethodStyle
-from ia2_eval.leaderboard.summary import Summary
-from ia2_eval.leaderboard.table import eval_title
+from ia2_eval.leaderboard.tables.table import eval_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

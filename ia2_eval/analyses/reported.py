@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ia2_eval.experiments.record import Record
-from ia2_eval.leaderboard.groups import Candidate, Group
-from ia2_eval.leaderboard.learning_rate import chosen_candidates, headline_selection
+from ia2_eval.leaderboard.results.groups import Candidate, Group
+from ia2_eval.leaderboard.results.learning_rate import chosen_candidates, headline_selection
 
 
 class Reported(NamedTuple):

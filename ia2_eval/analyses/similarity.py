@@ -20,8 +20,8 @@ from ia2_eval.benchmarks import (
 )
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.store import Store
-from ia2_eval.leaderboard.groups import evaluation_on
-from ia2_eval.leaderboard.headline import headline
+from ia2_eval.leaderboard.results.groups import evaluation_on
+from ia2_eval.leaderboard.results.headline import headline
 from ia2_eval.lm.base_model import Base, BaseFiles, BaseModel, load, locate, use_threads_for
 from ia2_eval.scoring.answers import response_end
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ia2_eval.analyses.panels import Place, cut_remark, drawn_interval, limits, panels, spread
 from ia2_eval.analyses.similarity_rows import LayerSimilarity, RunSimilarity, TokenSimilarity
+from ia2_eval.leaderboard.results.summary import Summary, summarise
 from ia2_eval.leaderboard.style import Column, MethodStyle
-from ia2_eval.leaderboard.summary import Summary, summarise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

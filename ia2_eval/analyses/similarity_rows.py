@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ia2_eval.leaderboard.headline import Headline
+from ia2_eval.leaderboard.results.headline import Headline
 from ia2_eval.leaderboard.style import Column
 from ia2_eval.protocol import Protocol
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ia2_eval.analyses.reported import reported_runs
 from ia2_eval.experiments.record import Record
-from ia2_eval.leaderboard.groups import Group
+from ia2_eval.leaderboard.results.groups import Group
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 from ia2_eval.analyses.overlap import PairOverlap
 from ia2_eval.analyses.similarity_rows import Mode, RunSimilarity
 from ia2_eval.analyses.subspace import Definition
+from ia2_eval.leaderboard.results.summary import summarise
 from ia2_eval.leaderboard.style import Column
-from ia2_eval.leaderboard.summary import summarise
 from ia2_eval.protocol import Protocol
 
 REFERENCE = "sft"

@@ -19,7 +19,7 @@ from ia2_eval.analyses.summaries import OverlapSummary, SimilaritySummary
 from ia2_eval.atomic import write_atomically
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.leaderboard.style import column_title
-from ia2_eval.leaderboard.table import Section
+from ia2_eval.leaderboard.tables.table import Section
 
 
 class Line(Protocol):

@@ -1,7 +1,1 @@
-"""Records on disk -> tables, CSV and plots. Needs no model, no GPU and no torch."""
-
-from ia2_eval.leaderboard.board import Leaderboard
-from ia2_eval.leaderboard.build import build
-from ia2_eval.leaderboard.render import print_leaderboard
-
-__all__ = ["Leaderboard", "build", "print_leaderboard"]
+"""Records on disk -> tables, CSV, plots, comparisons and a page. Needs no model, no GPU and no torch."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ia2_eval.leaderboard.aggregate import Row
-from ia2_eval.leaderboard.table import Table
+from ia2_eval.leaderboard.results.aggregate import Row
+from ia2_eval.leaderboard.tables.table import Table
 
 
 @dataclass(frozen=True)

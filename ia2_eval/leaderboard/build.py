@@ -8,42 +8,46 @@ from pathlib import Path
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.benchmarks import get_benchmark
+from ia2_eval.errors import UserError
 from ia2_eval.experiments.record import Record
-from ia2_eval.leaderboard.aggregate import aggregate, to_csv
 from ia2_eval.leaderboard.board import Leaderboard
-from ia2_eval.leaderboard.figures import draw_figures
-from ia2_eval.leaderboard.groups import Group, group_records
-from ia2_eval.leaderboard.learning_rate import chosen_candidates, headline_selection
-from ia2_eval.leaderboard.read import read_run
-from ia2_eval.leaderboard.render import to_markdown
+from ia2_eval.leaderboard.figures.draw import draw_figures
+from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv
+from ia2_eval.leaderboard.results.groups import Group, group_records
+from ia2_eval.leaderboard.results.learning_rate import chosen_candidates, headline_selection
+from ia2_eval.leaderboard.results.results import read_results
 from ia2_eval.leaderboard.style import column_title
-from ia2_eval.leaderboard.table import tables
+from ia2_eval.leaderboard.tables.table import tables
+from ia2_eval.leaderboard.tables.terminal import to_markdown
 from ia2_eval.scoring.version import SCORING_VERSION
 
 
-def build(run_directory: Path, out: Path | None = None) -> Leaderboard:
-    """Builds `leaderboard.csv`, `leaderboard.md` and `plots/` from `plan.json`, `records` and `samples` of a run.
+def build(directories: Path | Sequence[Path], out: Path | None = None) -> Leaderboard:
+    """Builds `leaderboard.csv`, `leaderboard.md` and `plots/` from what runs, or lm-eval, left in their directories.
 
     Faulty files do not stop it: the board is built from the valid ones and `faults` names the others.
 
     Args:
-        run_directory: what `ia2-eval run --out` wrote.
-        out: where to write; the run's directory by default.
+        directories: what `ia2-eval run --out` wrote, or lm-eval's `--output_path`; one or several.
+        out: where to write; by default the directory, if it is one.
 
     Raises:
-        UserError: there is neither a record nor a plan.
+        UserError: a directory holds neither a record nor a plan, or there are several and no `out`.
     """
-    out = out or run_directory
-    run = read_run(run_directory)
-    groups, notes = group_records(run.records, run.plan)
+    directories = [directories] if isinstance(directories, Path) else directories
+    if out is None and len(directories) != 1:
+        raise UserError(f"the board of {len(directories)} directories needs a place of its own: give --out DIRECTORY")
+    out = out or directories[0]
+    results = read_results(directories)
+    groups, notes = group_records(results.records, results.plan)
     rows = aggregate(groups)
-    figures, sample_faults = draw_figures(run_directory, out / "plots", groups, rows)
+    figures, sample_faults = draw_figures(results, out / "plots", groups, rows)
     board = Leaderboard(
         rows=tuple(rows),
         tables=tuple(tables(groups, rows)),
-        faults=(*run.faults, *sample_faults),
-        failed=tuple(_failure(record) for record in run.records if record.status == "failed"),
-        notes=(*notes, *_not_run(groups), *_undecided(groups), *_scored_before(groups)),
+        faults=(*results.faults, *sample_faults),
+        failed=tuple(_failure(record) for record in results.records if record.status == "failed"),
+        notes=(*results.notes, *notes, *_not_run(groups), *_undecided(groups), *_scored_before(groups)),
         data=tuple(dict.fromkeys(_data_notes(groups))),
         missing_cells=sum(group.missing for group in groups),
         paths=(out / "leaderboard.csv", out / "leaderboard.md", *figures),

@@ -19,7 +19,7 @@ from ia2_eval.analyses.overlap import measure_overlaps
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import Ia3
 from ia2_eval.experiments.record import Record
-from ia2_eval.leaderboard.groups import group_records
+from ia2_eval.leaderboard.results.groups import group_records
 from tests.leaderboard.synthetic_run import make_record, write_run
 
 E8 = np.eye(8, dtype=np.float32)

@@ -298,7 +298,7 @@ def test_a_method_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     from ia2_training import METHODS, CrossEntropyLoss
     from ia2_training.methods import Definition
 
-    from ia2_eval.leaderboard import build
+    from ia2_eval.leaderboard.build import build
 
     monkeypatch.setitem(METHODS, "sft_self", Definition(lambda method: CrossEntropyLoss("teacher"), continues="sft"))
     done = small_run(small_recipe(methods=["sft", "sft_self"]), tmp_path)
@@ -334,7 +334,7 @@ def test_activations_on_disk_and_small_batches_change_nothing_but_rounding(
 
 
 def test_the_plan_says_what_a_complete_run_has(tmp_path: Path) -> None:
-    from ia2_eval.leaderboard import build
+    from ia2_eval.leaderboard.build import build
 
     done = small_run(small_recipe(methods=["icl", "sft"], seeds=[0, 1]), tmp_path)
     assert not build(tmp_path).incomplete

@@ -5,9 +5,9 @@ from math import log2
 import pytest
 from synthetic_run import make_record
 
-from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
-from ia2_eval.leaderboard.aggregate import aggregate
-from ia2_eval.leaderboard.groups import group_records
+from ia2_eval.leaderboard.figures.accuracy_plot import accuracy_figure
+from ia2_eval.leaderboard.results.aggregate import aggregate
+from ia2_eval.leaderboard.results.groups import group_records
 from ia2_eval.leaderboard.style import Column, column_styles
 
 

@@ -7,8 +7,8 @@ import pandas
 import pytest
 from synthetic_run import make_record
 
-from ia2_eval.leaderboard.aggregate import aggregate, to_csv
-from ia2_eval.leaderboard.groups import Candidate, base_labels, group_records
+from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv
+from ia2_eval.leaderboard.results.groups import Candidate, base_labels, group_records
 from ia2_eval.lm.base_model import Base
 
 

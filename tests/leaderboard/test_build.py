@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from synthetic_run import make_record, write_plan, write_run
 
-from ia2_eval.leaderboard import build
+from ia2_eval.leaderboard.build import build
 from ia2_eval.scoring.version import SCORING_VERSION
 
 
@@ -67,7 +67,7 @@ def test_an_interrupted_run_says_what_is_missing(tmp_path):
         "tiny · SST2 N=4 (strict): ICL 1 of 2 cells not run yet",
         "tiny · SST2 N=4 (strict, lora_r8_a8_qko): SFT 2 of 4, IA2 4 of 4 cells not run yet",
     )
-    assert board.tables[0].methods == ("no ICL", "ICL", "SFT", "IA2")
+    assert board.tables[0].columns == ("no ICL", "ICL", "SFT", "IA2")
     assert board.tables[0].rows[0][3:] == (
         ("50.0 (–) 1/2", "0.25 (–)"),
         ("50.0 (–) 1/2", "0.25 (–)"),
@@ -79,7 +79,7 @@ def test_an_interrupted_run_says_what_is_missing(tmp_path):
 def test_a_run_that_finished_nothing(tmp_path):
     board = build(write_plan(tmp_path, small_run()))
     assert (board.missing_cells, board.rows) == (7, ())
-    assert board.tables[0].methods == ("no ICL", "ICL", "SFT")
+    assert board.tables[0].columns == ("no ICL", "ICL", "SFT")
     assert board.tables[0].caption == ("No cell has finished yet.",)
     assert {path.name for path in board.paths} == {"leaderboard.csv", "leaderboard.md"}
 
@@ -104,7 +104,7 @@ def test_methods_that_users_add(tmp_path):
     metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
     records = [make_record(method, metrics) for method in ("zeta", "sft", "alpha", "no_icl")]
     board = build(write_run(tmp_path, records))
-    assert board.tables[0].methods == ("no ICL", "SFT", "alpha", "zeta")
+    assert board.tables[0].columns == ("no ICL", "SFT", "alpha", "zeta")
     assert board.missing_cells == 0
 
 
@@ -153,7 +153,7 @@ def test_torch_is_never_imported(tmp_path):
     run = write_run(tmp_path, small_run())
     code = (
         "import sys, pathlib, rich.console\n"
-        "from ia2_eval.leaderboard import build, print_leaderboard\n"
+        "from ia2_eval.leaderboard.build import build\nfrom ia2_eval.leaderboard.tables.terminal import print_leaderboard\n"
         "assert 'matplotlib' not in sys.modules\n"
         "print_leaderboard(build(pathlib.Path(sys.argv[1])), rich.console.Console())\n"
         "heavy = {'torch', 'transformers', 'lm_eval', 'netcal', 'datasets'} & set(sys.modules)\n"

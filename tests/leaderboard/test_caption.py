@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from synthetic_run import gsm8k, make_record
 
-from ia2_eval.leaderboard.aggregate import aggregate
-from ia2_eval.leaderboard.groups import group_records
-from ia2_eval.leaderboard.table import tables
+from ia2_eval.leaderboard.results.aggregate import aggregate
+from ia2_eval.leaderboard.results.groups import group_records
+from ia2_eval.leaderboard.tables.table import tables
 
 
 def tables_of(records):

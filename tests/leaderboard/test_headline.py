@@ -5,8 +5,8 @@ from dataclasses import astuple
 import pytest
 from synthetic_run import make_record
 
-from ia2_eval.leaderboard.groups import group_records
-from ia2_eval.leaderboard.headline import headline
+from ia2_eval.leaderboard.results.groups import group_records
+from ia2_eval.leaderboard.results.headline import headline
 from ia2_eval.lm.base_model import Base
 
 

@@ -5,8 +5,8 @@ from math import inf
 import pytest
 from synthetic_run import make_record
 
-from ia2_eval.leaderboard.groups import Candidate, group_records
-from ia2_eval.leaderboard.learning_rate import chosen_candidates, lowest_mean
+from ia2_eval.leaderboard.results.groups import Candidate, group_records
+from ia2_eval.leaderboard.results.learning_rate import chosen_candidates, lowest_mean
 
 
 def test_lowest_mean_takes_the_lowest_and_the_first_on_a_tie():

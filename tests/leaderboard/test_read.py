@@ -6,7 +6,7 @@ import pytest
 from synthetic_run import generation, make_record, sample, write_plan, write_run
 
 from ia2_eval.errors import UserError
-from ia2_eval.leaderboard.read import read_run, read_samples
+from ia2_eval.leaderboard.results.read import Run, read_run
 
 
 def test_reads_what_a_run_wrote(tmp_path):
@@ -92,14 +92,14 @@ def test_a_faulty_plan_is_named_and_the_records_are_read(tmp_path, spoil, fault)
 def test_samples(tmp_path):
     record = make_record("icl", {"sst2": {"acc": 0.5}}, examples=2)
     write_run(tmp_path, [record], [sample(0.9, True), sample(0.6, False)])
-    read = read_samples(tmp_path, record.evaluations[0])
+    read = Run(tmp_path, (), None, ()).samples(record.evaluations[0])
     assert [(row.confidence, row.correct, row.next_token) for row in read] == [(0.9, True, None), (0.6, False, None)]
 
 
 def test_samples_are_read_as_the_benchmark_is_answered(tmp_path):
     record = make_record("icl", {"gsm8k": {"acc": 0.5}}, source="gsm8k", examples=2)
     write_run(tmp_path, [record], [generation(None, True), generation(0.6, False)])
-    read = read_samples(tmp_path, record.evaluations[0])
+    read = Run(tmp_path, (), None, ()).samples(record.evaluations[0])
     assert [(row.prediction, row.confidence, row.correct) for row in read] == [
         ("#### 4\n", None, True),
         ("#### 4\n", 0.6, False),
@@ -111,13 +111,16 @@ def test_rows_of_old_runs_may_hold_what_is_a_line_end_to_unicode(tmp_path):
     rows = [generation(0.6, True) | {"prediction": text} for text in ("a\u2028b", "c\x85d\u2029\n")]
     path = write_run(tmp_path, [record], rows) / record.evaluations[0].samples
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    assert [row.prediction for row in read_samples(tmp_path, record.evaluations[0])] == ["a\u2028b", "c\x85d\u2029\n"]
+    assert [row.prediction for row in Run(tmp_path, (), None, ()).samples(record.evaluations[0])] == [
+        "a\u2028b",
+        "c\x85d\u2029\n",
+    ]
 
 
 def test_samples_that_are_not_there_are_named(tmp_path):
     record = make_record("icl", {"sst2": {"acc": 0.5}}, examples=2)
     with pytest.raises(UserError, match=f"{record.evaluations[0].samples}: cannot be read"):
-        read_samples(tmp_path, record.evaluations[0])
+        Run(tmp_path, (), None, ()).samples(record.evaluations[0])
 
 
 @pytest.mark.parametrize(
@@ -132,4 +135,4 @@ def test_faulty_samples_are_refused(tmp_path, rows, fault):
     record = make_record("icl", {"sst2": {"acc": 0.5}}, examples=2)
     write_run(tmp_path, [record], rows)
     with pytest.raises(UserError, match=fault):
-        read_samples(tmp_path, record.evaluations[0])
+        Run(tmp_path, (), None, ()).samples(record.evaluations[0])

@@ -6,10 +6,11 @@ from itertools import combinations
 import pytest
 from synthetic_run import generation, make_record, sample, write_run
 
-from ia2_eval.leaderboard import build
-from ia2_eval.leaderboard.groups import group_records
-from ia2_eval.leaderboard.reliability import Reliability, pool
-from ia2_eval.leaderboard.reliability_plot import reliability_figure
+from ia2_eval.leaderboard.build import build
+from ia2_eval.leaderboard.figures.reliability_plot import reliability_figure
+from ia2_eval.leaderboard.results.groups import group_records
+from ia2_eval.leaderboard.results.reliability import Reliability, pool
+from ia2_eval.leaderboard.results.results import read_results
 from ia2_eval.leaderboard.style import Column, column_styles
 from ia2_eval.scoring.calibration import Bin, reliability_bins
 
@@ -19,8 +20,8 @@ PUBLISHED = PAPER | {"acc_published": 0.5, "ece_published": 0.1}
 
 def pooled(tmp_path, records, rows, benchmark="sst2"):
     (group,) = group_records(records).groups
-    reliability, faults = pool(write_run(tmp_path, records, rows), group, benchmark)
-    assert faults == []
+    reliability, faults = pool(read_results([write_run(tmp_path, records, rows)]), group, benchmark)
+    assert faults == ()
     return reliability
 
 
@@ -44,8 +45,8 @@ def test_reliability_pools_the_seeds_of_the_reported_learning_rate(tmp_path):
     for record in records:  # what the other learning rate left is not looked at
         if record.cell.learning_rate == 3e-3:
             (run / record.evaluations[0].samples).unlink()
-    reliability, faults = pool(run, group_records(records).groups[0], "sst2")
-    assert faults == []
+    reliability, faults = pool(read_results([run]), group_records(records).groups[0], "sst2")
+    assert faults == ()
     assert reliability is not None
     assert (reliability.n, reliability.seeds) == (12, 3)
     assert [bin_.count for bin_ in reliability.bins if bin_.count] == [3, 9]
@@ -107,7 +108,7 @@ def test_a_published_metric_without_a_sound_sample_is_a_fault(tmp_path, row, wro
     records = [make_record("icl", {"sst2": PUBLISHED}, protocol="paper", examples=1)]
     write_run(tmp_path, records, [row])
     (group,) = group_records(records).groups
-    reliability, (fault,) = pool(tmp_path, group, "sst2")
+    reliability, (fault,) = pool(read_results([tmp_path]), group, "sst2")
     assert reliability is None
     assert fault.startswith(records[0].evaluations[0].samples) and wrong in fault
 

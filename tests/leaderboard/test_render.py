@@ -8,14 +8,14 @@ import pytest
 from rich.console import Console
 
 from ia2_eval.leaderboard.board import Leaderboard
-from ia2_eval.leaderboard.render import print_leaderboard, to_markdown
-from ia2_eval.leaderboard.table import Table
+from ia2_eval.leaderboard.tables.table import Table
+from ia2_eval.leaderboard.tables.terminal import print_leaderboard, to_markdown
 
 METHODS = ("no ICL", "SFT", *(f"IA2 (residual cosine layers 0,{i},-1)" for i in range(10)))
 TABLE = Table(
     title="embedded · lora_r8_a8_qko · protocol strict",
-    methods=METHODS,
-    metrics=("acc", "unparsed"),
+    columns=METHODS,
+    values=("acc", "unparsed"),
     rows=tuple(
         (
             (str(n), "1821"),

@@ -4,7 +4,7 @@ from statistics import pstdev, stdev
 
 import pytest
 
-from ia2_eval.leaderboard.summary import summarise
+from ia2_eval.leaderboard.results.summary import summarise
 
 
 def test_student_interval_by_hand():

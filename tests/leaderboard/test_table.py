@@ -7,11 +7,11 @@ from rich.console import Console
 from synthetic_run import gsm8k, make_record
 
 from ia2_eval.experiments.adapter_specs import Ia3, Lora
-from ia2_eval.leaderboard.aggregate import aggregate
 from ia2_eval.leaderboard.board import Leaderboard
-from ia2_eval.leaderboard.groups import group_records
-from ia2_eval.leaderboard.render import print_leaderboard, to_markdown
-from ia2_eval.leaderboard.table import tables
+from ia2_eval.leaderboard.results.aggregate import aggregate
+from ia2_eval.leaderboard.results.groups import group_records
+from ia2_eval.leaderboard.tables.table import tables
+from ia2_eval.leaderboard.tables.terminal import print_leaderboard, to_markdown
 
 
 def tables_of(records):
@@ -33,15 +33,15 @@ def single_token_records():
 def test_layout_of_the_papers():
     headline, oracle = tables_of(single_token_records())
     assert headline.title == "tiny · lora_r8_a8_qko · protocol strict"
-    assert headline.methods == ("no ICL", "ICL", "SFT", "IA2 → SFT")
-    assert headline.metrics == ("acc", "ECE")
+    assert headline.columns == ("no ICL", "ICL", "SFT", "IA2 → SFT")
+    assert headline.values == ("acc", "ECE")
     in_distribution, out_of_distribution = headline.rows
     assert in_distribution[:3] == (("4", "10"), ("SST2", "SST2"), ("50.0", "0.25"))  # no ICL is one evaluation
     assert in_distribution[3] == in_distribution[4] == ("70.0 (10.0)", "0.14 (0.02)")
     assert in_distribution[5] == ("missing", "missing")
     assert out_of_distribution[1] == ("SST2", "FinS*")
     assert out_of_distribution[4] == ("60.0 (10.0)", "0.10 (0.00)")
-    assert oracle.methods == ("SFT", "IA2 → SFT")
+    assert oracle.columns == ("SFT", "IA2 → SFT")
     assert "ORACLE" in oracle.title
     assert any("oracle" in remark for remark in oracle.caption)
     assert not any("oracle" in remark for remark in headline.caption)
@@ -59,8 +59,8 @@ def test_multi_token_benchmarks_have_a_table_of_their_own():
     records = [make_record("icl", {"gsm8k": {"acc": 0.5, "unparsed": 0.05}}, source="gsm8k")]
     records.append(make_record("icl", {"sst2": {"acc": 0.5, "ece": 0.05}}))
     single, multi = tables_of(records)
-    assert single.metrics == ("acc", "ECE")
-    assert multi.metrics == ("acc", "unparsed")
+    assert single.values == ("acc", "ECE")
+    assert multi.values == ("acc", "unparsed")
     assert multi.rows == ((("4", "10"), ("GSM8K", "GSM8K"), ("50.0 (–)", "5.0 (–)")),)
 
 
@@ -68,7 +68,7 @@ def test_calibration_of_generated_answers_stands_between_accuracy_and_unparsed()
     records = gsm8k("icl", {"ece": 0.1}, {"ece": 0.2}) + gsm8k("sft", {"ece": 0.1}, {}) + gsm8k("ia2", {}, {})
     records += [*gsm8k("ia2_sft", {"ece": 0.3}), make_record("sft_ia2", {"gsm8k": {}}, source="gsm8k", error="E: x")]
     table, _ = tables_of(records)
-    assert table.metrics == ("acc", "ECE", "unparsed")
+    assert table.values == ("acc", "ECE", "unparsed")
     assert table.rows[0][2:] == (
         ("50.0 (0.0)", "0.15 (0.07)", "5.0 (0.0)"),
         ("50.0 (0.0)", "0.10 (–) 1/2", "5.0 (0.0)"),
@@ -209,7 +209,7 @@ def test_variants_are_columns_and_adapters_sections():
         "tiny · lora_r8_a8_qko · protocol strict",
     ]
     for table in found:
-        assert table.methods == ("ICL", "SFT", "SFT (icl_outputs)", "IA2 + SFT (w=0.1)", "IA2 + SFT (w=0.9)")
+        assert table.columns == ("ICL", "SFT", "SFT (icl_outputs)", "IA2 + SFT (w=0.1)", "IA2 + SFT (w=0.9)")
         assert not [value for row in table.rows for pair in row for value in pair if value == "missing"]
 
 
@@ -217,5 +217,5 @@ def test_paper_says_that_the_weight_was_chosen_too():
     metrics = {"sst2": {"acc": 0.5, "acc_full_vocab": 0.5, "ece": 0.25, "ece_mass": 0.2}}
     records = [make_record("ia2+sft", metrics, protocol="paper", options={"sft_weight": w}) for w in (0.1, 0.9)]
     (table,) = tables_of(records)
-    assert table.methods == ("IA2 + SFT",)
+    assert table.columns == ("IA2 + SFT",)
     assert any(line.startswith("Learning rate and weight of IA2 + SFT: highest accuracy") for line in table.caption)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ia2_eval.leaderboard.render import table_width
+from ia2_eval.leaderboard.tables.terminal import table_width
 from ia2_eval.mtbench.reports.captions import WARNING
 from ia2_eval.mtbench.reports.tables import Cell, Table
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ia2_eval.atomic import write_atomically
-from ia2_eval.leaderboard.accuracy_plot import accuracy_figure
-from ia2_eval.leaderboard.aggregate import Row, training_sizes
-from ia2_eval.leaderboard.groups import Group
-from ia2_eval.leaderboard.reliability import CONFIDENCES, Reliability, pool
-from ia2_eval.leaderboard.reliability_plot import reliability_figure
+from ia2_eval.leaderboard.figures.accuracy_plot import accuracy_figure
+from ia2_eval.leaderboard.figures.reliability_plot import reliability_figure
+from ia2_eval.leaderboard.results.aggregate import Row, training_sizes
+from ia2_eval.leaderboard.results.groups import Group
+from ia2_eval.leaderboard.results.reliability import CONFIDENCES, Reliability, pool
+from ia2_eval.leaderboard.results.results import Results
+from ia2_eval.leaderboard.results.summary import describe_intervals
 from ia2_eval.leaderboard.style import RC_PARAMS, Column, MethodStyle, column_styles
-from ia2_eval.leaderboard.summary import describe_intervals
-from ia2_eval.leaderboard.table import Section, eval_title, places, sections
+from ia2_eval.leaderboard.tables.table import Section, eval_title, places, sections
 from ia2_eval.scoring.calibration import BINS
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ class Drawn(NamedTuple):
     faults: tuple[str, ...]  # sample files that cannot be used
 
 
-def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], rows: Sequence[Row]) -> Drawn:
+def draw_figures(results: Results, directory: Path, groups: Sequence[Group], rows: Sequence[Row]) -> Drawn:
     """Draws `accuracy_vs_n[_ood]` and `reliability_<source>_to_<eval>`, each as PNG and SVG, in a folder per section.
 
     Args:
-        run_directory: where the samples are.
+        results: where the samples are.
         directory: where the folders go.
         groups: all of the run.
         rows: all of the run.
@@ -44,7 +45,7 @@ def draw_figures(run_directory: Path, directory: Path, groups: Sequence[Group], 
     for section in sections(groups):
         folder = directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section)))
         of_section = section.groups(groups)
-        reliability = _draw_reliability(run_directory, folder, section, of_section, styles)
+        reliability = _draw_reliability(results, folder, section, of_section, styles)
         paths += [*_draw_accuracy(folder, section, of_section, section.rows(rows), styles), *reliability.paths]
         faults += reliability.faults
     return Drawn(tuple(paths), tuple(dict.fromkeys(faults)))  # an untrained method may stand in several sections
@@ -75,7 +76,7 @@ def _draw_accuracy(
 
 
 def _draw_reliability(
-    run_directory: Path,
+    results: Results,
     folder: Path,
     section: Section,
     groups: Sequence[Group],
@@ -91,7 +92,7 @@ def _draw_reliability(
         of_source = [group for group in groups if group.source == source]
         columns = {c: style for c, style in styles.items() if any(group.column == c for group in of_source)}
         for group in of_source:
-            reliability, sample_faults = pool(run_directory, group, benchmark)
+            reliability, sample_faults = pool(results, group, benchmark)
             faults += sample_faults
             if reliability is not None:
                 diagrams |= {(size, group.column): reliability for size in training_sizes(groups, group)}

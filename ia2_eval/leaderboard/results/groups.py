@@ -13,7 +13,7 @@ from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.method_options import MethodVariant
 from ia2_eval.experiments.record import Evaluation, Record
-from ia2_eval.leaderboard.headline import Headline, have_published, headline
+from ia2_eval.leaderboard.results.headline import Headline, have_published, headline
 from ia2_eval.leaderboard.style import Column, column_order
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import fsum, inf
 from typing import Literal, TypeVar
 
-from ia2_eval.leaderboard.groups import Candidate, Group, evaluation_on
+from ia2_eval.leaderboard.results.groups import Candidate, Group, evaluation_on
 from ia2_eval.protocol import Protocol
 
 Selection = Literal["none", "dev", "oracle"]

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ia2_eval.experiments.record import Evaluation
-from ia2_eval.leaderboard.groups import Candidate, Group, evaluation_on
-from ia2_eval.leaderboard.learning_rate import Selection, chosen_candidates
+from ia2_eval.leaderboard.results.groups import Candidate, Group, evaluation_on
+from ia2_eval.leaderboard.results.learning_rate import Selection, chosen_candidates
+from ia2_eval.leaderboard.results.summary import IntervalKind, summarise
 from ia2_eval.leaderboard.style import Column
-from ia2_eval.leaderboard.summary import IntervalKind, summarise
 from ia2_eval.protocol import Protocol
 
 

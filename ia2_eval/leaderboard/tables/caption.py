@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from ia2_eval.leaderboard.aggregate import Row
-from ia2_eval.leaderboard.headline import PUBLISHED, Confidence, Headline
-from ia2_eval.leaderboard.summary import describe_intervals
+from ia2_eval.leaderboard.results.aggregate import Row
+from ia2_eval.leaderboard.results.headline import PUBLISHED, Confidence, Headline
+from ia2_eval.leaderboard.results.summary import describe_intervals
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.calibration import BINS
 

@@ -8,7 +8,7 @@ from math import ceil, fsum
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from ia2_eval.leaderboard.reliability import Reliability
+from ia2_eval.leaderboard.results.reliability import Reliability
 from ia2_eval.leaderboard.style import Column, MethodStyle
 from ia2_eval.scoring.calibration import Bin
 

@@ -18,10 +18,35 @@ from ia2_eval.scoring.samples import GenerationSample, LabelSample
 PLAN = "plan.json"
 
 
+Sample = LabelSample | GenerationSample
+
+
 class Run(NamedTuple):
+    """A directory that `ia2-eval run` wrote."""
+
+    directory: Path
     records: tuple[Record, ...]
     plan: dict[str, Cell] | None  # planned cells by key, oldest first; None where the run has no plan, or a faulty one
-    faults: tuple[str, ...]
+    faults: tuple[str, ...]  # files that cannot be used, one line each
+    notes: tuple[str, ...] = ()
+
+    def record_path(self, record: Record) -> Path:
+        return Store(self.directory).record_path(record.key)
+
+    def samples(self, evaluation: Evaluation) -> tuple[Sample, ...]:
+        """Per-example rows of one evaluation; of the one kind or the other, as its benchmark's answers are.
+
+        Raises:
+            UserError: the file is absent, has a row that is not valid (the line is named), or not one row per example.
+        """
+        single_token = get_benchmark(evaluation.eval).single_token
+        kind: type[Sample] = LabelSample if single_token else GenerationSample
+        try:
+            return tuple(Store(self.directory).read_rows(evaluation.samples, kind, evaluation.n))
+        except OSError as error:
+            raise UserError(f"{evaluation.samples}: cannot be read ({error})") from error
+        except ValueError as error:
+            raise UserError(str(error)) from error
 
 
 class _Header(BaseModel):
@@ -52,24 +77,7 @@ def read_run(run_directory: Path) -> Run:
             records.append(_read_record(path))
         except (OSError, ValueError, UserError) as error:
             faults.append(f"records/{path.name}: {one_line(error)}")
-    return Run(tuple(records), plan, tuple(faults))
-
-
-def read_samples(run_directory: Path, evaluation: Evaluation) -> tuple[LabelSample | GenerationSample, ...]:
-    """Per-example rows of one evaluation; of the one kind or the other, as its benchmark's answers are.
-
-    Raises:
-        UserError: the file is absent, has a row that is not valid (the line is named), or not one row per example.
-    """
-    kind: type[LabelSample | GenerationSample] = (
-        LabelSample if get_benchmark(evaluation.eval).single_token else GenerationSample
-    )
-    try:
-        return tuple(Store(run_directory).read_rows(evaluation.samples, kind, evaluation.n))
-    except OSError as error:
-        raise UserError(f"{evaluation.samples}: cannot be read ({error})") from error
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return Run(run_directory, tuple(records), plan, tuple(faults))
 
 
 def _read_plan(path: Path) -> dict[str, Cell]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
-from ia2_eval.leaderboard.aggregate import Row, training_sizes
-from ia2_eval.leaderboard.caption import caption
-from ia2_eval.leaderboard.groups import Group
-from ia2_eval.leaderboard.headline import Headline, headline
-from ia2_eval.leaderboard.learning_rate import Selection, headline_selection
+from ia2_eval.leaderboard.results.aggregate import Row, training_sizes
+from ia2_eval.leaderboard.results.groups import Group
+from ia2_eval.leaderboard.results.headline import Headline, headline
+from ia2_eval.leaderboard.results.learning_rate import Selection, headline_selection
 from ia2_eval.leaderboard.style import Column, MethodStyle, column_styles
+from ia2_eval.leaderboard.tables.caption import caption
 from ia2_eval.protocol import Protocol
 
 MISSING = "missing"
@@ -63,16 +63,29 @@ Stack = tuple[str, ...]
 """Values that stand side by side, or one above the other where there is little room."""
 
 KEYS: tuple[Stack, ...] = (("N", "n"), ("source", "eval"))
-"""What the first stacks of a row are. n: number of evaluated examples."""
+"""What the first stacks of a row of methods' results are. n: number of evaluated examples."""
+
+
+class Mark(NamedTuple):
+    """A value of a table, by its place."""
+
+    row: int
+    column: int  # of the table's columns, not counting the keys
+    value: int  # in its stack
 
 
 @dataclass(frozen=True)
 class Table:
+    """The one form that every rendering takes: terminal, Markdown, LaTeX, HTML."""
+
     title: str
-    methods: tuple[str, ...]  # with their variants
-    metrics: Stack  # of each method
-    rows: tuple[tuple[Stack, ...], ...]  # the stacks of KEYS, then one per method
+    columns: tuple[str, ...]  # such as methods with their variants
+    values: Stack  # names of the values of each column, such as metrics
+    rows: tuple[tuple[Stack, ...], ...]  # the stacks of `keys`, then one per column
     caption: tuple[str, ...]  # one remark each
+    keys: tuple[Stack, ...] = KEYS
+    best: frozenset[Mark] = frozenset()
+    """Values that are marked: significantly better than those of every other column of the row."""
 
 
 def sections(groups: Sequence[Group]) -> list[Section]:
@@ -157,8 +170,8 @@ def _table(
     stacks = {place: tuple(stack(place, column) for column in columns) for place in at}
     return Table(
         title=section.title + (" · ORACLE learning rates" if oracle else ""),
-        methods=tuple(style.title for style in columns.values()),
-        metrics=tuple(metrics),
+        columns=tuple(style.title for style in columns.values()),
+        values=tuple(metrics),
         rows=tuple(
             (
                 ("–" if place.n is None else str(place.n), examples.get(place, MISSING)),

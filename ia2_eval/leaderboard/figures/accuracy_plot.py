@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
-from ia2_eval.leaderboard.aggregate import Row
+from ia2_eval.leaderboard.results.aggregate import Row
 from ia2_eval.leaderboard.style import Column, MethodStyle
-from ia2_eval.leaderboard.table import eval_title
+from ia2_eval.leaderboard.tables.table import eval_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ia2_eval.leaderboard.board import Leaderboard
-from ia2_eval.leaderboard.table import KEYS, Stack, Table
+from ia2_eval.leaderboard.tables.table import Stack, Table
 
 SHORT = len("IA2 → SFT")  # a name of this length is not folded
 UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
@@ -49,8 +49,8 @@ def to_markdown(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[s
     """
     parts = ["# Leaderboard"]
     for table in tables:
-        methods = [f"{method} {metric}" for method in table.methods for metric in table.metrics]
-        header = [*_line(KEYS, stacked=False), *methods]
+        methods = [f"{method} {metric}" for method in table.columns for metric in table.values]
+        header = [*_line(table.keys, stacked=False), *methods]
         rows = [_line(row, stacked=False) for row in table.rows]
         parts += [f"## {table.title}", _markdown_table(header, rows), "  \n".join(map(_escape, table.caption))]
     for heading, lines in remarks:
@@ -62,10 +62,10 @@ def to_markdown(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[s
 
 def _blocks(table: Table, width: int) -> list[RichTable]:
     """The table in the first form that fits: side by side, stacked, stacked in blocks that repeat the keys."""
-    wide = _rich_table(table, range(len(table.methods)), stacked=False)
+    wide = _rich_table(table, range(len(table.columns)), stacked=False)
     if table_width(wide) <= width:
         return [wide]
-    blocks, methods = [], list(range(len(table.methods)))
+    blocks, methods = [], list(range(len(table.columns)))
     while methods:
         count = len(methods)
         while count > 1 and table_width(_rich_table(table, methods[:count], stacked=True)) > width:
@@ -84,19 +84,19 @@ def table_width(drawn: RichTable) -> int:
 def _rich_table(table: Table, methods: Sequence[int], stacked: bool) -> RichTable:
     """Some of the methods; the values of a stack side by side, or one above the other. No line is broken in it."""
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    below = "\n" * (len(table.metrics) - 2) if stacked else ""  # where metrics have more lines than keys
-    for name in _line(KEYS, stacked):
+    below = "\n" * (len(table.values) - 2) if stacked else ""  # where metrics have more lines than keys
+    for name in _line(table.keys, stacked):
         drawn.add_column(
             Text(name + below), justify="left" if "source" in name or "eval" in name else "right", no_wrap=True
         )
     for i in methods:
-        figures = [_line([row[len(KEYS) + i]], stacked) for row in table.rows]
-        for j, metrics in enumerate(_line([table.metrics], stacked)):
+        figures = [_line([row[len(table.keys) + i]], stacked) for row in table.rows]
+        for j, metrics in enumerate(_line([table.values], stacked)):
             lines = [line for text in (metrics, *(values[j] for values in figures)) for line in text.splitlines()]
-            name = _folded(table.methods[i], max(map(cell_len, lines)))
+            name = _folded(table.columns[i], max(map(cell_len, lines)))
             drawn.add_column(Text(f"{name}\n{metrics}"), justify="right", no_wrap=True)
     for row in table.rows:
-        shown = [*row[: len(KEYS)], *(row[len(KEYS) + i] for i in methods)]
+        shown = [*row[: len(table.keys)], *(row[len(table.keys) + i] for i in methods)]
         drawn.add_row(*map(Text, _line(shown, stacked)))
     return drawn
 

@@ -1,0 +1,1 @@
+"""Tidy rows and samples -> figures, in one style."""

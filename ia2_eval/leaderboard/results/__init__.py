@@ -1,0 +1,1 @@
+"""Records on disk -> groups of cells -> tidy rows."""
