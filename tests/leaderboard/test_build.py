@@ -153,7 +153,8 @@ def test_torch_is_never_imported(tmp_path):
     run = write_run(tmp_path, small_run())
     code = (
         "import sys, pathlib, rich.console\n"
-        "from ia2_eval.leaderboard.build import build\nfrom ia2_eval.leaderboard.tables.terminal import print_leaderboard\n"
+        "from ia2_eval.leaderboard.build import build\n"
+        "from ia2_eval.leaderboard.tables.terminal import print_leaderboard\n"
         "assert 'matplotlib' not in sys.modules\n"
         "print_leaderboard(build(pathlib.Path(sys.argv[1])), rich.console.Console())\n"
         "heavy = {'torch', 'transformers', 'lm_eval', 'netcal', 'datasets'} & set(sys.modules)\n"

@@ -111,7 +111,8 @@ def test_rows_of_old_runs_may_hold_what_is_a_line_end_to_unicode(tmp_path):
     rows = [generation(0.6, True) | {"prediction": text} for text in ("a\u2028b", "c\x85d\u2029\n")]
     path = write_run(tmp_path, [record], rows) / record.evaluations[0].samples
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    assert [row.prediction for row in Run(tmp_path, (), None, ()).samples(record.evaluations[0])] == [
+    read = Run(tmp_path, (), None, ()).samples(record.evaluations[0])
+    assert [row.prediction for row in read] == [
         "a\u2028b",
         "c\x85d\u2029\n",
     ]
