@@ -15,6 +15,7 @@ from ia2_eval.commands import BATCH_SIZE
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.cli import leaderboard_app
 from ia2_eval.mtbench.cli import mtbench_app
+from ia2_eval.regression.cli import reference_app, regress
 
 app = typer.Typer(
     name="ia2-eval",
@@ -32,6 +33,8 @@ app.add_typer(embedded_app, name="embedded")
 analyze_app = typer.Typer(help="What training did to the model, from the adapters of a run.", no_args_is_help=True)
 app.add_typer(analyze_app, name="analyze")
 app.add_typer(mtbench_app, name="mtbench")
+app.add_typer(reference_app, name="reference")
+app.command("regress")(regress)
 
 DataDir = Annotated[
     Path | None,

@@ -13,7 +13,7 @@ from ia2_eval.analyses.panels import Place
 from ia2_eval.analyses.performance_plot import Metric, performance_figure
 from ia2_eval.analyses.similarity_plots import layer_figure, overall_figure, token_figure
 from ia2_eval.analyses.similarity_rows import Run, Similarities
-from ia2_eval.leaderboard.figures.draw import write_figure
+from ia2_eval.leaderboard.figures.write import write_figure
 from ia2_eval.leaderboard.style import column_styles
 from ia2_eval.leaderboard.tables.table import Section
 

@@ -23,10 +23,15 @@ class MethodStyle(NamedTuple):
     line: str = "-"
 
     @property
+    def curve(self) -> dict[str, Any]:
+        """Arguments of matplotlib's `plot` for a line through points."""
+        looks = {"color": self.colour, "marker": self.marker, "linestyle": self.line, "label": self.title}
+        return {**looks, "markersize": 5, "linewidth": 1.4}
+
+    @property
     def errorbar(self) -> dict[str, Any]:
         """Arguments of matplotlib's `errorbar` for a line with intervals."""
-        looks = {"color": self.colour, "marker": self.marker, "linestyle": self.line, "label": self.title}
-        return {**looks, "markersize": 5, "linewidth": 1.4, "elinewidth": 1, "capsize": 2.5}
+        return {**self.curve, "elinewidth": 1, "capsize": 2.5}
 
 
 KNOWN: dict[str, MethodStyle] = {  # in table order; Okabe and Ito's colour-blind-safe palette
@@ -47,6 +52,12 @@ OTHER_MARKERS = ("<", ">", "p", "h", "8", "d", "H")
 # A variant has the colour of its method. The lengths have no common divisor either.
 VARIANT_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 VARIANT_LINES = ("--", ":", "-.")
+
+# For what is no method.
+BLUE, VERMILION = "#0072B2", "#D55E00"
+STRONG, FAINT, FAINTER = "#555555", "#777777", "#999999"
+FAINT_LINE = {"color": FAINT, "linestyle": ":", "linewidth": 1.2}
+"""Arguments of matplotlib's `plot` for what results are compared with, such as chance."""
 
 RC_PARAMS = {
     "font.size": 10,

@@ -1,28 +1,29 @@
-"""Which figures a leaderboard has, and how they are written."""
+"""Which figures a leaderboard has."""
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ia2_eval.atomic import write_atomically
-from ia2_eval.leaderboard.figures.accuracy_plot import accuracy_figure
+from ia2_eval.benchmarks import get_benchmark
+from ia2_eval.leaderboard.figures.methods_plot import Panel, methods_figure
+from ia2_eval.leaderboard.figures.metric_plot import ACCURACY, CALIBRATION, Axis, metric_figure, pair_title
 from ia2_eval.leaderboard.figures.reliability_plot import reliability_figure
+from ia2_eval.leaderboard.figures.write import Drawing, write_figures
 from ia2_eval.leaderboard.results.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.results.groups import Group
 from ia2_eval.leaderboard.results.reliability import CONFIDENCES, Reliability, pool
 from ia2_eval.leaderboard.results.results import Results
 from ia2_eval.leaderboard.results.summary import describe_intervals
-from ia2_eval.leaderboard.style import RC_PARAMS, Column, MethodStyle, column_styles
-from ia2_eval.leaderboard.tables.table import Section, eval_title, places, sections
+from ia2_eval.leaderboard.style import Column, MethodStyle, column_styles
+from ia2_eval.leaderboard.tables.table import Section, places, sections
 from ia2_eval.scoring.calibration import BINS
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+NOISE_FLOOR = "ece_noise_floor"
+"""Of `ece`, not of the other calibration errors."""
 
 
 class Drawn(NamedTuple):
@@ -31,7 +32,8 @@ class Drawn(NamedTuple):
 
 
 def draw_figures(results: Results, directory: Path, groups: Sequence[Group], rows: Sequence[Row]) -> Drawn:
-    """Draws `accuracy_vs_n[_ood]` and `reliability_<source>_to_<eval>`, each as PNG and SVG, in a folder per section.
+    """Draws `accuracy_vs_n[_ood]`, `ece_vs_n[_ood]`, `methods` and `reliability_<source>_to_<eval>`, each as PNG and SVG,
+    in a folder per section.
 
     Args:
         results: where the samples are.
@@ -39,55 +41,98 @@ def draw_figures(results: Results, directory: Path, groups: Sequence[Group], row
         groups: all of the run.
         rows: all of the run.
     """
-    paths: list[Path] = []
     faults: list[str] = []
     styles = column_styles(group.column for group in groups)
-    for section in sections(groups):
-        folder = directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section)))
-        of_section = section.groups(groups)
-        reliability = _draw_reliability(results, folder, section, of_section, styles)
-        paths += [*_draw_accuracy(folder, section, of_section, section.rows(rows), styles), *reliability.paths]
-        faults += reliability.faults
+    folders = {
+        section: directory / re.sub(r"[^\w.-]+", "_", "_".join(filter(None, section))) for section in sections(groups)
+    }
+
+    def drawings() -> Iterator[Drawing]:
+        """Those that need no samples first: they are drawn while the samples are read."""
+        for section, folder in folders.items():
+            reported = [row for row in section.rows(rows) if row.selection in section.selections]
+            yield from _metrics(folder, section, section.groups(groups), reported, styles)
+        for section, folder in folders.items():
+            yield from _reliability(results, folder, section, section.groups(groups), styles, faults)
+
+    in_order = list(folders.values())
+    paths = sorted(write_figures(drawings()), key=lambda path: in_order.index(path.parent))
     return Drawn(tuple(paths), tuple(dict.fromkeys(faults)))  # an untrained method may stand in several sections
 
 
-def _draw_accuracy(
-    folder: Path,
-    section: Section,
+def _metrics(
+    folder: Path, section: Section, groups: Sequence[Group], rows: Sequence[Row], styles: Mapping[Column, MethodStyle]
+) -> Iterator[Drawing]:
+    """Against N, and the methods beside one another."""
+    reported = {name: groups[0].headline(name) for group in groups for name in group.evals}  # alike for all groups
+    accuracy = [row for row in rows if row.metric == reported[row.eval].accuracy]
+    calibration = [row for row in rows if row.metric == reported[row.eval].calibration]
+    floors = [row for row in rows if row.metric == NOISE_FLOOR and reported[row.eval].calibration == "ece"]
+    of_ece: tuple[str, Axis, list[Row], list[Row]] = ("ece", CALIBRATION, calibration, floors)
+    for name, axis, of_metric, compared in (("accuracy", ACCURACY, accuracy, []), of_ece):
+        for suffix, ood in (("", False), ("_ood", True)):
+            shown = [row for row in of_metric if row.ood == ood]
+            if shown:
+                beside = [row for row in compared if row.ood == ood]
+                draw = partial(metric_figure, shown, styles, axis, _title(section, shown), beside)
+                yield Drawing(draw, folder / f"{name}_vs_n{suffix}")
+    if accuracy:
+        panels = [_panel(pair, groups, accuracy, calibration, floors) for pair in _sizes(groups)]
+        title = _title(section, [*accuracy, *calibration])
+        here = {column: style for column, style in styles.items() if any(group.column == column for group in groups)}
+        yield Drawing(partial(methods_figure, panels, here, title), folder / "methods")
+
+
+def _sizes(groups: Sequence[Group]) -> dict[tuple[str, str], list[int | None]]:
+    """N of every planned source and evaluation set, finished or not, in table order."""
+    sizes: dict[tuple[str, str], list[int | None]] = {}
+    for place in (*places(groups, single_token=True), *places(groups, single_token=False)):
+        sizes.setdefault((place.source, place.eval), []).append(place.n)
+    return sizes
+
+
+def _panel(
+    pair: tuple[str, str],
     groups: Sequence[Group],
-    rows: Sequence[Row],
-    styles: Mapping[Column, MethodStyle],
-) -> list[Path]:
-    headline = [
-        row
+    accuracy: Sequence[Row],
+    calibration: Sequence[Row],
+    floors: Sequence[Row],
+) -> Panel:
+    expected: dict[Column, list[int | None]] = {}
+    for group in sorted(groups, key=lambda group: group.n or 0):
+        if group.source == pair[0] and pair[1] in group.evals:
+            expected.setdefault(group.column, []).append(group.n)
+
+    def points(rows: Sequence[Row]) -> dict[tuple[Column, int | None], Row]:
+        here = [row for row in rows if (row.source, row.eval) == pair]
+        return {(row.column, row.N if row.N in expected[row.column] else None): row for row in here}
+
+    return Panel(*pair, expected, points(accuracy), points(calibration), tuple(points(floors).values()))
+
+
+def _title(section: Section, rows: Sequence[Row]) -> str:
+    """What is shown, what its intervals are, and which metric it is where that is not the plain one."""
+    intervals = describe_intervals(row.interval for row in rows)
+    what = "mean and 95 % interval " + ",\n".join(intervals) if intervals else "mean"
+    named = {
+        f"{'ECE' if row.metric.startswith('ece') else 'accuracy'} of "
+        f"{'single tokens' if get_benchmark(row.eval).single_token else 'generated texts'}: {row.metric}"
         for row in rows
-        if row.selection in section.selections and row.metric == groups[0].headline(row.eval).accuracy
-    ]
-    paths = []
-    for name, ood in (("accuracy_vs_n", False), ("accuracy_vs_n_ood", True)):
-        shown = [row for row in headline if row.ood == ood]
-        if shown:
-            intervals = describe_intervals(row.interval for row in shown)
-            what = "mean and 95 % interval " + ",\n".join(intervals) if intervals else "mean"
-            of_vocabulary = sorted({row.metric for row in shown} - {"acc"})  # `acc` needs no explanation
-            lines = [section.title, what, *(f"accuracy of single tokens: {metric}" for metric in of_vocabulary)]
-            paths += write_figure(partial(accuracy_figure, shown, styles, "\n".join(lines)), folder / name)
-    return paths
+        if row.metric not in ("acc", "ece")
+    }
+    return "\n".join([section.title, what, *sorted(named)])
 
 
-def _draw_reliability(
+def _reliability(
     results: Results,
     folder: Path,
     section: Section,
     groups: Sequence[Group],
     styles: Mapping[Column, MethodStyle],
-) -> Drawn:
-    sizes: dict[tuple[str, str], list[int | None]] = {}
-    for place in (*places(groups, single_token=True), *places(groups, single_token=False)):
-        sizes.setdefault((place.source, place.eval), []).append(place.n)
-    paths: list[Path] = []
-    faults: list[str] = []
-    for (source, benchmark), at in sizes.items():
+    faults: list[str],
+) -> Iterator[Drawing]:
+    """A figure for each source and evaluation set of which a confidence is known; adds to `faults`."""
+    for (source, benchmark), sizes in _sizes(groups).items():
         diagrams: dict[tuple[int | None, Column], Reliability] = {}
         of_source = [group for group in groups if group.source == source]
         columns = {c: style for c, style in styles.items() if any(group.column == c for group in of_source)}
@@ -97,28 +142,10 @@ def _draw_reliability(
             if reliability is not None:
                 diagrams |= {(size, group.column): reliability for size in training_sizes(groups, group)}
         if any(diagram.bins for diagram in diagrams.values()):
-            to = "" if benchmark == source else f" → {eval_title(source, benchmark)}"
-            title = f"{eval_title(source, source)}{to} · {section.title}"
+            title = f"{pair_title(source, benchmark)} · {section.title}"
             reported = of_source[0].headline(benchmark)
             confidence = f"{CONFIDENCES[reported.confidence]}, {BINS} {reported.bins} bins"
             if reported.bins == "equal-mass":
                 confidence += " (points: narrow ones)"
-            draw = partial(reliability_figure, diagrams, at, columns, title, confidence)
-            paths += write_figure(draw, folder / f"reliability_{source}_to_{benchmark}")
-    return Drawn(tuple(paths), tuple(faults))
-
-
-def write_figure(draw: Callable[[], Figure], stem: Path) -> list[Path]:
-    """Draws a figure in the house style and writes `stem.png` and `stem.svg`, whose bytes depend on the figure only."""
-    import matplotlib
-
-    paths = []
-    with matplotlib.rc_context(RC_PARAMS):
-        figure = draw()
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # the layout is done: once, not for each format
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-            picture = io.BytesIO()
-            figure.savefig(picture, format=suffix[1:], dpi=160, metadata=metadata)
-            paths.append(write_atomically(stem.parent / (stem.name + suffix), picture.getvalue()))
-    return paths
+            draw = partial(reliability_figure, diagrams, sizes, columns, title, confidence)
+            yield Drawing(draw, folder / f"reliability_{source}_to_{benchmark}")

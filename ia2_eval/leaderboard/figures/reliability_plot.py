@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from math import ceil, fsum
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ia2_eval.leaderboard.figures.grid import LETTERS, LINE
 from ia2_eval.leaderboard.results.reliability import Reliability
-from ia2_eval.leaderboard.style import Column, MethodStyle
+from ia2_eval.leaderboard.style import FAINTER, STRONG, Column, MethodStyle
 from ia2_eval.scoring.calibration import Bin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS_PER_LINE = 5
-LETTERS = 30  # of 10 points, beside one another in the width of a panel
 NARROW = 0.03  # a narrower bar has no room for a gap: a point stands at its mean confidence and accuracy
 EXPLAINED = "hatched: gap between accuracy and mean confidence; ECE of the samples of all seeds together"
+
+# In inches.
+SIDE = 1.75  # of a diagram
+PITCH = 2.3  # from a diagram to the one beside it
+LEFT, EDGE = 0.75, 0.12
+COUNTS = 0.45  # height of the counts below a diagram
+BELOW = 0.22  # from a diagram to its counts
+TICK = 0.05
+
+HALVES = (0.0, 0.5, 1.0)
+HALVES_NAMED = {0.0: "0", 0.5: "0.5", 1.0: "1"}
+SIDEWAYS = {"rotation": "vertical", "ha": "right", "va": "center", "multialignment": "center"}
+
+
+class Bar(NamedTuple):
+    left: float
+    right: float
+    count: int
+    confidence: float
+    accuracy: float
 
 
 def reliability_figure(
@@ -29,6 +49,8 @@ def reliability_figure(
     confidence: str,
 ) -> Figure:
     """Panels of each N, one per method, at most `PANELS_PER_LINE` in a line; below each the number of samples per bin.
+
+    Everything is drawn into one axes in inches: dozens of axes would take several times as long.
 
     Args:
         diagrams: by N and column; a pair that is absent is marked as missing.
@@ -41,69 +63,124 @@ def reliability_figure(
 
     per_size = ceil(len(styles) / PANELS_PER_LINE)
     columns = ceil(len(styles) / per_size)
-    lines = per_size * len(sizes)
-    title = fill(title, LETTERS * columns)
-    explained = "\n".join(fill(text, LETTERS * columns) for text in (confidence, EXPLAINED))
-    height = (3.8 if any(shown.n < shown.samples for shown in diagrams.values()) else 3.6) * lines
-    height += 0.3 + 0.2 * (title.count("\n") + explained.count("\n") + 1)
-    figure = Figure(figsize=(2.3 * columns + 0.7, height), layout="constrained")
-    axes = figure.subplots(
-        2 * lines, columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.6, 1] * lines}
-    )
+    width = LEFT + PITCH * (columns - 1) + SIDE + EDGE
+    letters = int(LETTERS * width)
+    title = fill(title, letters)
+    explained = "\n".join(fill(text, letters) for text in (confidence, EXPLAINED))
+    titles = {
+        (size, column): _title(style.title, diagrams.get((size, column)))
+        for size in sizes
+        for column, style in styles.items()
+    }
+    heading = LINE * (1 + max(text.count("\n") for text in titles.values()))  # room for the titles of the panels
+    pitch = heading + 0.08 + SIDE + BELOW + COUNTS + BELOW
+    top = EDGE + LINE * (title.count("\n") + 1) + 0.1
+    bottom = EDGE + LINE * (explained.count("\n") + 1)
+    height = top + pitch * per_size * len(sizes) + bottom
+    figure = Figure(figsize=(width, height))
+    paper = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    paper.set_axis_off()
     for i, size in enumerate(sizes):
-        band = axes[2 * per_size * i : 2 * per_size * (i + 1)]
-        panels = list(zip(band[::2].flat, band[1::2].flat, strict=True))
-        for (column, style), (diagram, histogram) in zip(styles.items(), panels, strict=False):
-            _draw_panel(diagram, histogram, style.title, style.colour, diagrams.get((size, column)))
-            diagram.tick_params(labelleft=diagram in axes[:, 0])
-            histogram.tick_params(labelbottom=True)
-        for panel in chain(*panels[len(styles) :]):
-            panel.set_axis_off()
-        for diagram, histogram in band[:, 0].reshape(-1, 2):
-            diagram.set_ylabel("accuracy" if size is None else f"N = {size}\naccuracy")
-            histogram.set_ylabel("samples")
-    figure.supxlabel(explained, fontsize=10)
-    figure.suptitle(title, fontsize=10)
+        for number, (column, style) in enumerate(styles.items()):
+            line, place = divmod(number, columns)
+            x = LEFT + PITCH * place
+            y = height - top - pitch * (per_size * i + line + 1) + BELOW + COUNTS + BELOW
+            _draw_panel(Frame(paper, x, y, SIDE), style.colour, diagrams.get((size, column)), outermost=place == 0)
+            paper.text(x + SIDE / 2, y + SIDE + 0.06, titles[size, column], ha="center", va="bottom")
+            if place == 0:
+                name = "accuracy" if size is None else f"N = {size}\naccuracy"
+                paper.text(x - 0.36, y + SIDE / 2, name, **SIDEWAYS)
+                paper.text(x - 0.36, y - BELOW - COUNTS / 2, "samples", **SIDEWAYS)
+    paper.text(width / 2, height - EDGE, title, ha="center", va="top")
+    paper.text(width / 2, EDGE / 2, explained, ha="center", va="bottom")
     return figure
 
 
-def _draw_panel(diagram: Any, histogram: Any, method: str, colour: str, reliability: Reliability | None) -> None:
-    """Bars of accuracy per non-empty bin, the gap to the bin's mean confidence hatched, and counts below."""
-    diagram.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-    diagram.set_xticklabels(("0", "0.5", "1"))
-    diagram.set_yticklabels(("0", "0.5", "1"))
-    method = fill(method, LETTERS - 6)
-    diagram.plot((0, 1), (0, 1), color="#555555", linewidth=0.8, linestyle="--")
+def _title(method: str, reliability: Reliability | None) -> str:
+    method = fill(method, int(LETTERS * SIDE) + 3)
     if reliability is None:
-        diagram.set_title(f"{method}\nmissing")
-        histogram.set_yticks(())
-        return
+        return f"{method}\nmissing"
     pooled = f" ({reliability.seeds} seeds)" if reliability.seeds > 1 else ""
     if reliability.n == reliability.samples:
-        diagram.set_title(f"{method}\nECE {reliability.ece:.2f} · n {reliability.n}{pooled}")
-    else:
-        ece = "no ECE" if reliability.ece is None else f"ECE {reliability.ece:.2f}"
-        diagram.set_title(f"{method}\n{ece}\nn {reliability.n} of {reliability.samples}{pooled}")
-    bars = [*_bars(reliability.bins)]
-    for left, right, count, confidence, accuracy in bars:
-        bar = {"x": left, "width": right - left, "align": "edge", "linewidth": 0.5}
-        if right - left < NARROW:
-            diagram.bar(**bar, height=accuracy, color=colour, alpha=0.8, edgecolor=colour)
-            diagram.plot(
-                confidence, accuracy, "o", color=colour, markersize=3.5, markeredgecolor="black", clip_on=False
-            )
-            histogram.bar(**bar | {"linewidth": 1.2}, height=count, color="#999999", edgecolor="#999999", clip_on=False)
-            continue
-        gap = {"height": confidence - accuracy, "bottom": accuracy}
-        diagram.bar(**bar, height=accuracy, color=colour, alpha=0.8, edgecolor="white")
-        diagram.bar(**bar, **gap, facecolor="none", edgecolor="#555555", hatch="////")
-        histogram.bar(**bar, height=count, color="#999999", edgecolor="white")
-    most = max((count for _, _, count, *_ in bars), default=1)
-    histogram.set(ylim=(0, most), yticks=(0, most) if bars else ())
+        return f"{method}\nECE {reliability.ece:.2f} · n {reliability.n}{pooled}"
+    ece = "no ECE" if reliability.ece is None else f"ECE {reliability.ece:.2f}"
+    return f"{method}\n{ece}\nn {reliability.n} of {reliability.samples}{pooled}"
 
 
-def _bars(bins: Iterable[Bin]) -> Iterator[tuple[float, float, int, float, float]]:
-    """Left, right, count, mean confidence and accuracy of the bars. An empty bin has none.
+class Frame(NamedTuple):
+    """A part of the paper: coordinates from 0 to 1 in it."""
+
+    paper: Any  # axes in inches
+    x: float
+    y: float
+    height: float
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        return self.x + SIDE * x, self.y + self.height * y
+
+    def draw_boxes(self, boxes: Iterable[tuple[float, float, float, float]], **looks: Any) -> None:
+        """Boxes, each (left, right, bottom, top), as one path: with a hatch, many would take long."""
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path
+
+        corners = [
+            [self.at(left, low), self.at(right, low), self.at(right, high), self.at(left, high), self.at(left, low)]
+            for left, right, low, high in boxes
+        ]
+        if corners:
+            path = Path.make_compound_path(*(Path(box, closed=True) for box in corners))
+            self.paper.add_patch(PathPatch(path, **looks))
+
+    def draw_axes(self, across: Mapping[float, str], up: Mapping[float, str]) -> None:
+        """Lines at the left and at the bottom, with labels by their place."""
+        from matplotlib.collections import LineCollection
+
+        lines = [[self.at(0, 1), self.at(0, 0), self.at(1, 0)]]
+        for place, label in across.items():
+            x, y = self.at(place, 0)
+            lines.append([(x, y), (x, y - TICK)])
+            self.paper.text(x, y - 2 * TICK, label, ha="center", va="top")
+        for place, label in up.items():
+            x, y = self.at(0, place)
+            lines.append([(x, y), (x - TICK, y)])
+            self.paper.text(x - 2 * TICK, y, label, ha="right", va="center_baseline")
+        self.paper.add_collection(LineCollection(lines, color="black", linewidth=0.8), autolim=False)
+
+
+def _draw_panel(diagram: Frame, colour: str, reliability: Reliability | None, outermost: bool) -> None:
+    """Bars of accuracy per non-empty bin, the gap to the bin's mean confidence hatched, and counts below.
+
+    Args:
+        diagram: its place.
+        colour: of the method.
+        reliability: what is shown; None where it is missing.
+        outermost: whether it is the first one in its line, which has the numbers of the vertical axis.
+    """
+    counts = Frame(diagram.paper, diagram.x, diagram.y - BELOW - COUNTS, COUNTS)
+    diagram.paper.plot(
+        *zip(diagram.at(0, 0), diagram.at(1, 1), strict=True), color=STRONG, linewidth=0.8, linestyle="--"
+    )
+    diagram.draw_axes(dict.fromkeys(HALVES, ""), HALVES_NAMED if outermost else dict.fromkeys(HALVES, ""))
+    bars = [*bars_of(reliability.bins)] if reliability else []
+    most = max((bar.count for bar in bars), default=0)
+    counts.draw_axes(HALVES_NAMED, {0: "0", 1: str(most)} if bars else {})
+    wide = [bar for bar in bars if bar.right - bar.left >= NARROW]
+    narrow = [bar for bar in bars if bar.right - bar.left < NARROW]
+    for found, edge, edge_of_counts, width in ((wide, "white", "white", 0.5), (narrow, colour, FAINTER, 1.2)):
+        looks = {"facecolor": colour, "edgecolor": edge, "alpha": 0.8, "linewidth": 0.5}
+        diagram.draw_boxes([(bar.left, bar.right, 0, bar.accuracy) for bar in found], **looks, label="accuracy")
+        looks = {"facecolor": FAINTER, "edgecolor": edge_of_counts, "linewidth": width}
+        counts.draw_boxes([(bar.left, bar.right, 0, bar.count / most) for bar in found], **looks, label="samples")
+    gaps = [(bar.left, bar.right, bar.accuracy, bar.confidence) for bar in wide]
+    diagram.draw_boxes(gaps, facecolor="none", edgecolor=STRONG, linewidth=0.5, hatch="////", label="gap")
+    points = [diagram.at(bar.confidence, bar.accuracy) for bar in narrow]
+    if points:
+        looks = {"color": colour, "markersize": 3.5, "markeredgecolor": "black"}
+        diagram.paper.plot(*zip(*points, strict=True), "o", **looks, label="narrow")
+
+
+def bars_of(bins: Iterable[Bin]) -> Iterator[Bar]:
+    """Bars of the bins. An empty bin has none.
 
     Equal-mass bins of one and the same confidence are one bar: which of them an example is in was chance.
     """
@@ -112,4 +189,4 @@ def _bars(bins: Iterable[Bin]) -> Iterator[tuple[float, float, int, float, float
         count = sum(bin_.count for bin_ in members)
         correct = fsum(bin_.count * (bin_.accuracy or 0.0) for bin_ in members)
         confidence = fsum(bin_.count * (bin_.confidence or 0.0) for bin_ in members)
-        yield left, right, count, confidence / count, correct / count
+        yield Bar(left, right, count, confidence / count, correct / count)

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.method_options import MethodVariant
 from ia2_eval.experiments.record import Evaluation, Record
 from ia2_eval.leaderboard.results.headline import Headline, have_published, headline
+from ia2_eval.leaderboard.results.settings import (
+    EVALUATION_SETTING,
+    GROUP_FIELDS,
+    TRAINING_SETTING,
+    latest_setting,
+    one_base_per_fingerprint,
+    one_cell_per_seed,
+    values_of,
+)
 from ia2_eval.leaderboard.style import Column, column_order
 from ia2_eval.lm.base_model import Base
 from ia2_eval.protocol import Protocol
+
+LabelType = Literal["", "ground_truth", "icl_outputs"]
+"""What cross-entropy is trained on; "" for methods that read no labels, or of which that is not known."""
+
+LABEL_TYPES: tuple[LabelType, ...] = ("ground_truth", "icl_outputs")
+OF_CHOICE = ("sft", "ia2_sft", "sft_ia2")
+"""Methods whose labels a recipe chooses; the right ones by default."""
+OF_TEACHER = ("ia2+sft", "soft_sft")
+"""Methods whose labels are what ICL answers, whatever a recipe says."""
 
 
 class Candidate(NamedTuple):
@@ -54,6 +71,7 @@ class Group:
     published: bool
     """Whether every result of this base under this protocol has the published quantities. Alike for all of them, as ICL
     stands in the tables of all adapters: no table compares one accuracy with another."""
+    label_type: LabelType = ""
 
     @property
     def trained(self) -> bool:
@@ -62,6 +80,11 @@ class Group:
     @property
     def column(self) -> Column:
         return Column(self.method, self.variant)
+
+    @property
+    def seedless(self) -> bool:
+        """Whether it is a single evaluation: of the base as it is, or of an adapter of which no seed is known."""
+        return all(seed is None for _, seed in self.expected)
 
     @property
     def place(self) -> str:
@@ -88,21 +111,16 @@ class Group:
         return sum(expected == candidate for expected, _ in self.expected)
 
 
-GROUP_FIELDS = ("base", "adapter", "protocol", "source", "n", "method", "variant")
-EVALUATION_SETTING = ("version", "limit", "data", "evals")
-TRAINING_SETTING = tuple(  # the options of a method are in its variant
-    name
-    for name in Cell.model_fields
-    if name not in (*GROUP_FIELDS, *MethodVariant.model_fields, *EVALUATION_SETTING, "seed", "learning_rate")
-)
-
-
 class Grouped(NamedTuple):
     groups: tuple[Group, ...]
     notes: tuple[str, ...]
 
 
-def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = None) -> Grouped:
+def group_records(
+    records: Iterable[Record],
+    plan: Mapping[str, Cell] | None = None,
+    name: Callable[[str], str] = "records/{}.json".format,
+) -> Grouped:
     """Groups in table order, of finished, failed and planned cells.
 
     Results of different settings are never averaged. Where a run's directory holds several (another limit, other
@@ -113,18 +131,22 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
         records: finished and failed ones.
         plan: planned cells by key, oldest first. Without one, every seed that is seen for a base, protocol, source
             and N is expected of every method and candidate that is seen there.
+        name: of the file of a record, by its key, for notes.
     """
     by_key = {record.key: record for record in sorted(records, key=lambda record: record.provenance.created)}
     recorded = {key: record.cell for key, record in by_key.items() if key not in (plan or {})}
-    cells = _one_base_per_fingerprint(recorded | dict(plan or {}))
-    cells, notes = _latest_setting(cells, by_key.keys(), ("base", "protocol", "source"), EVALUATION_SETTING)
-    cells, more = _latest_setting(cells, by_key.keys(), GROUP_FIELDS, TRAINING_SETTING)
+    cells = one_base_per_fingerprint(recorded | dict(plan or {}))
+    names = {key: name(key) for key in by_key}
+    cells, notes = latest_setting(cells, names, ("base", "protocol", "source"), EVALUATION_SETTING)
+    cells, more = latest_setting(cells, names, GROUP_FIELDS, TRAINING_SETTING)
+    finished = {key for key, record in by_key.items() if record.status == "ok"}
+    cells, doubled = one_cell_per_seed(cells, names, finished)
     labels = base_labels(cell.base for cell in cells.values())
     members: dict[tuple[Hashable, ...], dict[str, Cell]] = defaultdict(dict)
     seeds: dict[tuple[Hashable, ...], set[int | None]] = defaultdict(set)
     evaluations: dict[tuple[str, Protocol], list[Evaluation]] = defaultdict(list)
     for key, cell in cells.items():
-        members[_fields(cell, GROUP_FIELDS)][key] = cell
+        members[values_of(cell, GROUP_FIELDS)][key] = cell
         seeds[cell.base, cell.protocol, cell.source, cell.n].add(cell.seed)
         if key in by_key and by_key[key].status == "ok":
             evaluations[labels[cell.base], cell.protocol] += by_key[key].evaluations
@@ -146,14 +168,21 @@ def group_records(records: Iterable[Record], plan: Mapping[str, Cell] | None = N
                 n=cell.n,
                 method=cell.method,
                 variant=cell.variant,
-                evals=cell.evals,
+                evals=_evals(group.values()),
                 expected=tuple(sorted(expected, key=lambda pair: (pair[0].order, pair[1] or 0))),
                 records=tuple(record for record in found if record.status == "ok"),
                 failed=sum(record.status == "failed" for record in found),
                 published=published.get((labels[cell.base], cell.protocol), False),
+                label_type=label_type(cell),
             )
         )
-    return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more))
+    return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more, *doubled))
+
+
+def label_type(cell: Cell) -> LabelType:
+    """What the cell's method trains cross-entropy on."""
+    default: LabelType = "ground_truth" if cell.method in OF_CHOICE else ""
+    return "icl_outputs" if cell.method in OF_TEACHER else cell.labels or default
 
 
 def evaluation_on(record: Record, benchmark: str) -> Evaluation | None:
@@ -180,41 +209,12 @@ def _base_label(base: Base, depth: int) -> str:
     return " ".join([name, *details[:depth]])
 
 
-def _one_base_per_fingerprint(cells: Mapping[str, Cell]) -> dict[str, Cell]:
-    """The same files under another path are the same base, as in the key of a cell."""
-    bases: dict[Hashable, Base] = {}
-
-    def same(base: Base) -> Base:
-        return bases.setdefault((base.dtype, base.fingerprint) if base.fingerprint else base, base)
-
-    return {key: cell.model_copy(update={"base": same(cell.base)}) for key, cell in cells.items()}
-
-
-def _fields(cell: Cell, names: tuple[str, ...]) -> tuple[Hashable, ...]:
-    return tuple(getattr(cell, name) for name in names)
-
-
-def _latest_setting(
-    cells: Mapping[str, Cell], recorded: Collection[str], scope: tuple[str, ...], setting: tuple[str, ...]
-) -> tuple[dict[str, Cell], list[str]]:
-    """Keeps, within each scope, the cells whose setting is that of the last one; notes on the records of the others."""
-    latest = {_fields(cell, scope): _fields(cell, setting) for cell in cells.values()}
-    kept, left_out = {}, defaultdict(list)
-    for key, cell in cells.items():
-        wanted, own = latest[_fields(cell, scope)], _fields(cell, setting)
-        if own == wanted:
-            kept[key] = cell
-        elif key in recorded:
-            changes = ", ".join(
-                f"{name} {old} instead of {new}"
-                for name, old, new in zip(setting, own, wanted, strict=True)
-                if old != new
-            )
-            left_out[f"{cell.source} ({cell.protocol}): {changes}"].append(key)
-    return kept, [
-        f"{reason}: {len(keys)} records of the older setting left out (first: records/{keys[0]}.json)"
-        for reason, keys in left_out.items()
-    ]
+def _evals(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Of all cells: alike in a run, while lm-eval's results may be of one benchmark each."""
+    first, *others = dict.fromkeys(cell.evals for cell in cells)
+    if not others:
+        return first
+    return tuple(sorted({*first, *(name for evals in others for name in evals)}, key=list(BENCHMARKS).index))
 
 
 def _table_order(group: Group) -> tuple[object, ...]:

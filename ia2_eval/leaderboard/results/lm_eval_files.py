@@ -1,16 +1,206 @@
-"""Results that lm-eval wrote, as records."""
+"""Results that lm-eval wrote (0.4.13: `results_<time>.json`, `samples_<task>_<time>.jsonl`), as records."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ia2_eval.leaderboard.results.read import Run
+from ia2_eval.benchmarks import get_benchmark
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.record import Evaluation, Provenance, Record, Training
+from ia2_eval.frozen import one_line
+from ia2_eval.leaderboard.results.lm_eval_cells import Found, by_cell
+from ia2_eval.leaderboard.results.lm_eval_content import LmEvalResults, TaskResult, read_content
+from ia2_eval.leaderboard.results.lm_eval_samples import Answers, Pair, measured, read_answers
+from ia2_eval.leaderboard.results.lm_eval_subject import names_of_adapters, subject_of
+from ia2_eval.leaderboard.results.read import PLAN, Sample
+from ia2_eval.scoring.version import SCORING_VERSION
+
+NAME = re.compile(r"(?:results_(?P<time>.+)|.+_(?P<stamp>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?))\.json")
+"""`--output_path DIR` gives the former, `--output_path FILE.json` the latter."""
+DEPTH = 3
+"""Levels of folders that are searched: lm-eval makes one per model."""
+NO_SAMPLES = "no samples, so nothing of single examples; lm-eval writes them with --log_samples"
+PUBLISHED = ("acc_published", "ece_published", "entropy_published")
 
 
 def is_lm_eval_directory(directory: Path) -> bool:
-    """Whether lm-eval wrote its results here, or in folders here."""
-    return any(directory.rglob("results_*.json"))
+    """Whether lm-eval wrote its results here, or in folders here. A run's directory is none, whatever lies in it."""
+    return next(result_files(directory), None) is not None
 
 
-def read_lm_eval(directory: Path) -> Run:
-    raise NotImplementedError
+def result_files(directory: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """Files of results by their names, folder by folder; not those in the directories of runs."""
+    with os.scandir(directory) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    if any(entry.name in ("records", PLAN) for entry in entries):
+        return
+    for entry in entries:
+        if NAME.fullmatch(entry.name) and entry.is_file():
+            yield Path(entry.path)
+    for entry in entries if depth else ():
+        if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+            yield from result_files(Path(entry.path), depth - 1)
+
+
+@dataclass(frozen=True)
+class LmEvalRun:
+    """A directory that lm-eval wrote. Of several results of a task under one setting, the newest counts."""
+
+    directory: Path
+    records: tuple[Record, ...]
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+    plan: None = None
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    """By the key of a record the newest file of results that it is of."""
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+    """By `Evaluation.samples`."""
+
+    def record_path(self, record: Record) -> Path:
+        """The newest file of results that the record is of."""
+        return self.paths[record.key]
+
+    def samples(self, evaluation: Evaluation) -> tuple[Sample, ...]:
+        """Per-example rows of one evaluation.
+
+        Raises:
+            UserError: lm-eval wrote none.
+        """
+        return self._answered(evaluation).samples
+
+    def published(self, evaluation: Evaluation) -> tuple[Pair, ...] | None:
+        """Published confidence and correctness of each example; None where the model did not tell.
+
+        Raises:
+            UserError: lm-eval wrote no samples.
+        """
+        return self._answered(evaluation).published
+
+    def _answered(self, evaluation: Evaluation) -> Answers:
+        if evaluation.samples not in self.answers:
+            raise UserError(f"{evaluation.samples}: {NO_SAMPLES}")
+        return self.answers[evaluation.samples]
+
+
+def read_lm_eval(directory: Path) -> LmEvalRun:
+    """All results below a directory. Files that cannot be used, and tasks that are left out, are named."""
+    contents: dict[Path, LmEvalResults] = {}
+    faults = []
+    for path in result_files(directory):
+        try:
+            contents[path] = read_content(path)
+            list(contents[path].tasks())
+        except (OSError, ValueError) as error:
+            faults.append(f"{path.relative_to(directory)}: {one_line(error)}")
+            contents.pop(path, None)
+    faults += _failures(directory)
+    names = names_of_adapters(contents)
+    left_out: dict[str, dict[str, None]] = defaultdict(dict)  # reason -> names, in order
+    found = []
+    for path, content in sorted(contents.items(), key=lambda item: (item[1].date, item[0])):
+        subject = subject_of(content, names.get(path))
+        for result in content.tasks():
+            if isinstance(result, TaskResult):
+                found.append(Found(subject, result, content, path))
+            else:
+                left_out[result[1]][result[0]] = None
+    answers: dict[str, Answers] = {}
+    paths: dict[str, Path] = {}
+    records = []
+    for cell, of_cell in by_cell(found):
+        evaluations = []
+        for each in of_cell.values():
+            evaluation, fault = _evaluation(directory, each, cell.source, answers)
+            evaluations.append(evaluation)
+            faults += [fault] if fault else []
+        newest = max(of_cell.values(), key=lambda each: each.content.date)
+        records.append(_record(cell, newest, evaluations))
+        paths[cell.key] = newest.path
+    notes = [f"left out, {reason}: {', '.join(tasks)}" for reason, tasks in left_out.items()]
+    notes += _assumptions(found)
+    return LmEvalRun(directory, tuple(records), tuple(dict.fromkeys(faults)), tuple(notes), None, paths, answers)
+
+
+def _failures(directory: Path) -> Iterator[str]:
+    """What `ia2-eval evaluate` says of adapters whose last evaluation failed."""
+    for path in sorted(directory.glob("*/failure.txt")):
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it failed"]
+        yield f"{path.relative_to(directory)}: {lines[-1]}"
+
+
+def _assumptions(found: Iterable[Found]) -> Iterator[str]:
+    """What is not in the files and had to be taken for something."""
+    bases = dict.fromkeys(each.subject.base.model for each in found if not each.subject.dtype_known)
+    if bases:
+        yield f"the precision of {', '.join(bases)} is not in lm-eval's files: taken for float32"
+    adapters = dict.fromkeys(each.subject.adapter for each in found if each.subject.adapter and not each.of_run)
+    if adapters:
+        yield (
+            f"what these adapters were trained on is not known, each is a column without N: "
+            f"{', '.join(map(str, adapters))}"
+        )
+
+
+def _evaluation(
+    directory: Path, found: Found, source: str, answers: dict[str, Answers]
+) -> tuple[Evaluation, str | None]:
+    """An evaluation, of the samples where there are any; and the fault of samples that cannot be used."""
+    result, path = found.result, samples_path(found)
+    name = path.relative_to(directory).as_posix()
+    metrics, intervals, fault = dict(result.metrics), {}, None
+    if name not in answers and path.exists():
+        try:
+            answers[name] = read_answers(path, get_benchmark(result.benchmark), result.protocol, result.n)
+        except OSError as error:
+            fault = f"{name}: cannot be read ({error})"
+        except ValueError as error:
+            fault = f"{name.removesuffix(path.name)}{error}"
+    if name in answers:
+        of_samples = measured(answers[name], result.benchmark)
+        if answers[name].published is None:
+            metrics = {metric: value for metric, value in metrics.items() if metric not in PUBLISHED}
+        metrics |= of_samples.metrics
+        intervals = of_samples.intervals
+    evaluation = Evaluation(
+        eval=result.benchmark,
+        ood=result.benchmark != source,
+        n=result.n,
+        metrics=metrics,
+        intervals=intervals,
+        samples=name,
+        scoring_version=SCORING_VERSION,
+    )
+    return evaluation, fault
+
+
+def samples_path(found: Found) -> Path:
+    """Where lm-eval writes the samples of a result, if it does."""
+    name = NAME.fullmatch(found.path.name)
+    assert name is not None
+    return found.path.with_name(f"samples_{found.result.task}_{name['time'] or name['stamp']}.jsonl")
+
+
+def _record(cell: Cell, newest: Found, evaluations: list[Evaluation]) -> Record:
+    content, origin = newest.content, newest.subject.origin
+    training: Training | None = origin.training if origin and newest.of_run else None
+    versions = {"lm_eval": content.lm_eval_version, "transformers": content.transformers_version}
+    return Record(
+        key=cell.key,
+        cell=cell,
+        status="ok",
+        provenance=Provenance(
+            created=content.created,
+            versions={name: version for name, version in versions.items() if version},
+            git_commit=content.git_hash,
+            device=content.config.device or "",
+            wall_seconds=content.total_evaluation_time_seconds or 0.0,
+        ),
+        training=training,
+        evaluations=tuple(evaluations),
+    )

@@ -8,12 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
+from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation, Record
 from ia2_eval.leaderboard.results.headline import Confidence
-from ia2_eval.leaderboard.results.lm_eval_files import is_lm_eval_directory, read_lm_eval
+from ia2_eval.leaderboard.results.lm_eval_files import LmEvalRun, is_lm_eval_directory, read_lm_eval
 from ia2_eval.leaderboard.results.outcomes import Outcomes, outcomes
-from ia2_eval.leaderboard.results.read import Sample, read_run
+from ia2_eval.leaderboard.results.read import PLAN, Sample, read_run
 
 
 class Source(Protocol):
@@ -99,12 +102,23 @@ class Results:
         """
         place = (record.key, evaluation.eval, kind)
         if place not in self._outcomes:
-            self._outcomes[place] = outcomes(self.samples(record, evaluation), kind, evaluation.samples)
+            source = self._source_of[record.key][0]
+            self._outcomes[place] = (
+                _published(source, evaluation)
+                if kind == "published" and isinstance(source, LmEvalRun)
+                else outcomes(source.samples(evaluation), kind, evaluation.samples)
+            )
         return self._outcomes[place]
 
     @cached_property
     def _outcomes(self) -> dict[tuple[str, str, Confidence], Outcomes]:
         return {}
+
+    def name(self, key: str) -> str:
+        """The file of a record, for messages; with the directory before it where there are several."""
+        source, record = self._source_of[key]
+        path = source.record_path(record)
+        return str(path) if len(self.sources) > 1 else path.relative_to(source.directory).as_posix()
 
     def _named(self, what: str) -> Iterator[str]:
         """Lines of all directories, with the directory before them where there are several."""
@@ -114,13 +128,43 @@ class Results:
 
 
 def read_results(directories: Sequence[Path]) -> Results:
-    """The records of runs, and the results that lm-eval wrote.
+    """The records of runs, and the results that lm-eval wrote. A directory that is given twice counts once.
 
     Raises:
-        UserError: a directory holds neither.
+        UserError: a directory is none, or holds neither.
     """
-    return Results(tuple(map(_source, directories)))
+    distinct = {directory.resolve(): directory for directory in reversed(directories)}
+    return Results(tuple(map(_source, reversed(distinct.values()))))
 
 
 def _source(directory: Path) -> Source:
-    return read_lm_eval(directory) if is_lm_eval_directory(directory) else read_run(directory)
+    if not directory.is_dir():
+        what = "is a file" if directory.exists() else "does not exist"
+        raise UserError(f"{str(directory)!r} {what}: give the --out of `ia2-eval run`, or lm-eval's --output_path")
+    if is_lm_eval_directory(directory):
+        return read_lm_eval(directory)
+    if is_mtbench_directory(directory):
+        raise UserError(
+            f"{str(directory)!r} holds answers or judgments of MT-Bench: use `ia2-eval leaderboard mtbench {directory}`"
+        )
+    return read_run(directory)
+
+
+def is_mtbench_directory(directory: Path) -> bool:
+    """Whether `ia2-eval mtbench` wrote it, and no run."""
+    holds = [(directory / name).exists() for name in ("model_answer", "model_judgment")]
+    return any(holds) and not ((directory / "records").exists() or (directory / PLAN).exists())
+
+
+def _published(run: LmEvalRun, evaluation: Evaluation) -> Outcomes:
+    """lm-eval's samples hold the published quantities themselves, not what they are computed from.
+
+    Raises:
+        UserError: they are absent.
+    """
+    pairs = run.published(evaluation)
+    if pairs is None:
+        raise UserError(f"{evaluation.samples}: the model did not tell what the published metrics need")
+    confidence, correct = zip(*pairs, strict=True)
+    plain = outcomes(run.samples(evaluation), "label", evaluation.samples)
+    return Outcomes(np.array(correct, dtype=bool), np.array(confidence, dtype=np.float64), plain.gold_sha256)

@@ -1,18 +1,16 @@
-"""The layout of the papers: rows by N, source and evaluation set, columns by method. One model for every rendering."""
+"""The one form of a table for every rendering, and what a table is of: sections and places."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
 from ia2_eval.leaderboard.results.aggregate import Row, training_sizes
 from ia2_eval.leaderboard.results.groups import Group
-from ia2_eval.leaderboard.results.headline import Headline, headline
 from ia2_eval.leaderboard.results.learning_rate import Selection, headline_selection
-from ia2_eval.leaderboard.style import Column, MethodStyle, column_styles
-from ia2_eval.leaderboard.tables.caption import caption
 from ia2_eval.protocol import Protocol
 
 MISSING = "missing"
@@ -87,6 +85,25 @@ class Table:
     best: frozenset[Mark] = frozenset()
     """Values that are marked: significantly better than those of every other column of the row."""
 
+    def marked_rows(self) -> Iterator[list[list[tuple[str, bool]]]]:
+        """The stacks of each row; with every value, whether it is marked."""
+        first = len(self.keys)
+        for i, row in enumerate(self.rows):
+            yield [
+                [(value, Mark(i, j - first, k) in self.best) for k, value in enumerate(stack)]
+                for j, stack in enumerate(row)
+            ]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Names of the keys whose values are words, not numbers: those stand at the left."""
+        return frozenset(
+            name
+            for j, names in enumerate(self.keys)
+            for k, name in enumerate(names)
+            if any(row[j][k] != MISSING and any(map(str.isalpha, row[j][k])) for row in self.rows)
+        )
+
 
 def sections(groups: Sequence[Group]) -> list[Section]:
     """In table order. A base and protocol without any trained method is a section with adapter ""."""
@@ -116,106 +133,3 @@ def places(groups: Sequence[Group], single_token: bool) -> list[Place]:
 def eval_title(source: str, benchmark: str) -> str:
     """The benchmark's title, with a star where it is not the source."""
     return get_benchmark(benchmark).title + ("*" if benchmark != source else "")
-
-
-def tables(groups: Sequence[Group], rows: Sequence[Row]) -> list[Table]:
-    """Per section: single-token, then multi-token benchmarks; under `strict` each with its oracle beside it."""
-    found = []
-    for section in sections(groups):
-        section_groups, section_rows = section.groups(groups), section.rows(rows)
-        for single_token in (True, False):
-            at = places(section_groups, single_token)
-            if not at:
-                continue
-            styles = column_styles(group.column for group in section_groups)
-            reported = section_groups[0].headline(at[0].eval)  # alike for all of them
-            found.append(_table(section, at, styles, section_rows, reported, single_token, oracle=False))
-            trained = column_styles(group.column for group in section_groups if group.trained)
-            if section.protocol == "strict" and trained:
-                found.append(_table(section, at, trained, section_rows, reported, single_token, oracle=True))
-    return found
-
-
-def _table(
-    section: Section,
-    at: Sequence[Place],
-    columns: Mapping[Column, MethodStyle],
-    rows: Sequence[Row],
-    reported: Headline,
-    single_token: bool,
-    oracle: bool,
-) -> Table:
-    wanted: tuple[Selection, ...] = ("oracle",) if oracle else section.selections
-    shown = {
-        (Place(row.N, row.source, row.eval), row.column, row.metric): row
-        for row in rows
-        if row.selection in wanted and row.column in columns
-    }
-    there = {metric for place, _, metric in shown if place in at}
-    wished = headline(section.protocol, single_token, published=True)
-    metrics = {"acc": reported.accuracy}
-    if single_token or reported.calibration in there:
-        metrics["ECE"] = reported.calibration
-    if not single_token:
-        metrics["unparsed"] = "unparsed"
-
-    def stack(place: Place, column: Column) -> Stack:
-        head = shown.get((place, column, reported.accuracy))
-        if head is None:
-            return (MISSING,) * len(metrics)
-        return tuple(_value(shown.get((place, column, metric)), head) for metric in metrics.values())
-
-    in_table = [row for (place, _, metric), row in shown.items() if place in at and metric in metrics.values()]
-    examples = {Place(row.N, row.source, row.eval): str(row.n) for row in in_table}
-    stacks = {place: tuple(stack(place, column) for column in columns) for place in at}
-    return Table(
-        title=section.title + (" · ORACLE learning rates" if oracle else ""),
-        columns=tuple(style.title for style in columns.values()),
-        values=tuple(metrics),
-        rows=tuple(
-            (
-                ("–" if place.n is None else str(place.n), examples.get(place, MISSING)),
-                (get_benchmark(place.source).title, eval_title(place.source, place.eval)),
-                *stacks[place],
-            )
-            for place in at
-        ),
-        caption=tuple(
-            caption(
-                section.protocol,
-                reported,
-                tuple(metrics),
-                in_table,
-                recorded=there,
-                shares=[
-                    row.mean / row.n for (place, _, metric), row in shown.items() if place in at and metric == "ece_n"
-                ],
-                oracle="oracle" in wanted,
-                mixed=reported != wished and wished.accuracy in there,
-                absent=any(ABSENT in values for of_place in stacks.values() for values in of_place),
-            )
-        ),
-    )
-
-
-def _value(row: Row | None, accuracy: Row) -> str:
-    """`78.7 (13.7)`, then `3/5` where seeds are missing, `†` where only another learning rate lacks some.
-
-    `no_icl`, a single evaluation, has no std, so that its 0 is not taken for certainty.
-    Accuracies and shares are per cent. What is missing is told once, with the accuracy, unless the metric lacks more.
-    """
-    if row is None:
-        return ABSENT
-    scale, form = (1, ".2f") if row.metric.startswith("ece") else (100, ".1f")
-    if row.seeds_expected is None:
-        return format(scale * row.mean, form)
-    text = f"{scale * row.mean:{form}} ({_or_dash(None if row.std is None else scale * row.std, form)})"
-    if row is not accuracy and row.seeds == accuracy.seeds:
-        return text
-    if row.seeds != row.seeds_expected:
-        return f"{text} {row.seeds}/{row.seeds_expected}"
-    return text if row.complete else f"{text} †"
-
-
-def _or_dash(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)

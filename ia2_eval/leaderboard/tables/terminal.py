@@ -1,4 +1,4 @@
-"""Tables for the terminal and as Markdown."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -21,15 +21,7 @@ UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
 
 def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
     """Prints tables, then what is missing, then the files, or the folder of figures."""
-    for table in leaderboard.tables:
-        console.print(Text(table.title, style="bold"))
-        for block in _blocks(table, console.width):
-            # One method alone may be too wide: longer lines are better than lost figures.
-            block.width = table_width(block)
-            console.print(block, crop=False)
-        for remark in table.caption:
-            console.print(Text(remark, style="dim"))
-        console.print()
+    print_tables(leaderboard.tables, console)
     for heading, lines in leaderboard.remarks():
         console.print(Text(f"{heading}:", style="bold"))
         for line in lines:
@@ -39,25 +31,17 @@ def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
         console.print(Text(str(path), style="dim"), soft_wrap=True)
 
 
-def to_markdown(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[str]]], figures: Sequence[str]) -> str:
-    """The leaderboard as one Markdown page.
-
-    Args:
-        tables: in order.
-        remarks: heading and lines, such as failed cells.
-        figures: pictures, relative to the page.
-    """
-    parts = ["# Leaderboard"]
+def print_tables(tables: Iterable[Table], console: Console) -> None:
+    """Prints tables with their captions, in blocks of columns where the terminal is narrow. Best values are bold."""
     for table in tables:
-        methods = [f"{method} {metric}" for method in table.columns for metric in table.values]
-        header = [*_line(table.keys, stacked=False), *methods]
-        rows = [_line(row, stacked=False) for row in table.rows]
-        parts += [f"## {table.title}", _markdown_table(header, rows), "  \n".join(map(_escape, table.caption))]
-    for heading, lines in remarks:
-        parts += [f"## {heading}", "\n".join(f"- {_escape(line)}" for line in lines)]
-    if figures:
-        parts += ["## Figures", *(f"![{figure.rpartition('/')[2]}](<{figure}>)" for figure in figures)]
-    return "\n\n".join(parts) + "\n"
+        console.print(Text(table.title, style="bold"))
+        for block in _blocks(table, console.width):
+            # One column alone may be too wide: longer lines are better than lost figures.
+            block.width = table_width(block)
+            console.print(block, crop=False)
+        for remark in table.caption:
+            console.print(Text(remark, style="dim"))
+        console.print()
 
 
 def _blocks(table: Table, width: int) -> list[RichTable]:
@@ -65,14 +49,14 @@ def _blocks(table: Table, width: int) -> list[RichTable]:
     wide = _rich_table(table, range(len(table.columns)), stacked=False)
     if table_width(wide) <= width:
         return [wide]
-    blocks, methods = [], list(range(len(table.columns)))
-    while methods:
-        count = len(methods)
-        while count > 1 and table_width(_rich_table(table, methods[:count], stacked=True)) > width:
+    blocks, columns = [], list(range(len(table.columns)))
+    while columns:
+        count = len(columns)
+        while count > 1 and table_width(_rich_table(table, columns[:count], stacked=True)) > width:
             count -= 1
-        blocks.append(_rich_table(table, methods[:count], stacked=True))
-        methods = methods[count:]
-    return blocks
+        blocks.append(_rich_table(table, columns[:count], stacked=True))
+        columns = columns[count:]
+    return blocks or [wide]
 
 
 def table_width(drawn: RichTable) -> int:
@@ -81,41 +65,32 @@ def table_width(drawn: RichTable) -> int:
     return Measurement.get(console, console.options, drawn).maximum
 
 
-def _rich_table(table: Table, methods: Sequence[int], stacked: bool) -> RichTable:
-    """Some of the methods; the values of a stack side by side, or one above the other. No line is broken in it."""
+def _rich_table(table: Table, columns: Sequence[int], stacked: bool) -> RichTable:
+    """Some of the columns; the values of a stack side by side, or one above the other. No line is broken in it."""
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    below = "\n" * (len(table.values) - 2) if stacked else ""  # where metrics have more lines than keys
+    below = "\n" * (len(table.values) - max(map(len, table.keys), default=1)) if stacked else ""
     for name in _line(table.keys, stacked):
-        drawn.add_column(
-            Text(name + below), justify="left" if "source" in name or "eval" in name else "right", no_wrap=True
-        )
-    for i in methods:
+        words = table.words.isdisjoint(name.splitlines())
+        drawn.add_column(Text(name + below), justify="right" if words else "left", no_wrap=True)
+    for i in columns:
         figures = [_line([row[len(table.keys) + i]], stacked) for row in table.rows]
-        for j, metrics in enumerate(_line([table.values], stacked)):
-            lines = [line for text in (metrics, *(values[j] for values in figures)) for line in text.splitlines()]
-            name = _folded(table.columns[i], max(map(cell_len, lines)))
-            drawn.add_column(Text(f"{name}\n{metrics}"), justify="right", no_wrap=True)
-    for row in table.rows:
-        shown = [*row[: len(table.keys)], *(row[len(table.keys) + i] for i in methods)]
-        drawn.add_row(*map(Text, _line(shown, stacked)))
+        for j, names in enumerate(_line([table.values], stacked)):
+            lines = [line for text in (names, *(values[j] for values in figures)) for line in text.splitlines()]
+            name = _folded(table.columns[i], max(map(cell_len, lines), default=0))
+            drawn.add_column(Text(f"{name}\n{names}"), justify="right", no_wrap=True)
+    for row in table.marked_rows():
+        shown = [*row[: len(table.keys)], *(row[len(table.keys) + i] for i in columns)]
+        texts = [[Text(value, style="bold" if best else "") for value, best in stack] for stack in shown]
+        drawn.add_row(
+            *([Text("\n").join(stack) for stack in texts] if stacked else [text for stack in texts for text in stack])
+        )
     return drawn
 
 
 def _folded(name: str, width: int) -> str:
     """A name in lines of at most this width, or `SHORT`, or that of its longest word."""
-    return textwrap.fill(name, max(width, SHORT, *map(len, name.split())), break_on_hyphens=False)
+    return textwrap.fill(name, max(width, SHORT, *map(len, name.split() or [""])), break_on_hyphens=False)
 
 
 def _line(stacks: Iterable[Stack], stacked: bool) -> list[str]:
     return ["\n".join(stack) for stack in stacks] if stacked else [value for stack in stacks for value in stack]
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(_escape, line)) + " |" for line in lines)
-
-
-def _escape(text: str) -> str:
-    for character in "\\|*_<":
-        text = text.replace(character, f"\\{character}")
-    return text

@@ -17,7 +17,7 @@ from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.lock import sole_run
-from ia2_eval.leaderboard.figures.draw import write_figure
+from ia2_eval.leaderboard.figures.write import write_figure
 from ia2_eval.mtbench.bench import Bench, load_bench
 from ia2_eval.mtbench.comparison.arms import PlannedArm, fitting_held_out, plan_arms
 from ia2_eval.mtbench.comparison.examples import draw_examples

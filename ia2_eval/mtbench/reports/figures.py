@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ia2_eval.leaderboard.figures.draw import write_figure
+from ia2_eval.leaderboard.figures.write import write_figure
 from ia2_eval.mtbench.layout import file_name
 from ia2_eval.mtbench.reports.captions import not_corrected, origin, too_narrow
 from ia2_eval.mtbench.reports.degeneration import NGRAM

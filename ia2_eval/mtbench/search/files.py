@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ia2_eval.atomic import write_atomically
-from ia2_eval.leaderboard.figures.draw import write_figure
+from ia2_eval.leaderboard.figures.write import write_figure
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.prompts.typed_format import as_typed
 from ia2_eval.mtbench.prompts.urial_format import parse_prompt

@@ -1,0 +1,1 @@
+"""One HTML file to sort, filter and look into. Needs no network and no server."""

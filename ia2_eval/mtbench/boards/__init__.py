@@ -1,0 +1,1 @@
+"""MT-Bench boards: models, prompts and decoding settings of several directories, one board per bench and judge."""
