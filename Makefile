@@ -8,7 +8,7 @@ DEMO_OUT ?= runs/demo
 # Local benchmark data for `make bench`; without it, benchmarks that come with the package are measured on.
 DATA_DIR ?= $(IA2_DATA_DIR)
 
-.PHONY: install demo test bench lint format clean
+.PHONY: install demo test regress bench proof lint format clean
 
 install: .venv/installed
 
@@ -24,12 +24,22 @@ demo: .venv/installed
 test: .venv/installed
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+# Stored adapters are evaluated again and cells retrained, and compared with leaderboards/reference; about a minute.
+regress: .venv/installed
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/ia2-eval regress --junit build/regression.xml
+
 bench: .venv/installed
 	$(OFFLINE) $(BIN)/python bench/collect_targets.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/many_adapters.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/icl_evaluation.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/adapter_evaluation.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/mtbench_answers.py
+	$(OFFLINE) $(BIN)/python bench/leaderboard_build.py
+
+# That the gate catches what is planted and nothing else, and that tests keep their level: about half an hour.
+proof: .venv/installed
+	$(OFFLINE) $(BIN)/python bench/regression_gate.py
+	$(OFFLINE) $(BIN)/python bench/significance.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

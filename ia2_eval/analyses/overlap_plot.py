@@ -12,7 +12,7 @@ import numpy as np
 
 from ia2_eval.analyses.overlap import PairOverlap
 from ia2_eval.analyses.panels import spread
-from ia2_eval.leaderboard.style import Column, column_order, column_title
+from ia2_eval.leaderboard.style import BLUE, STRONG, VERMILION, Column, column_order, column_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,15 +81,15 @@ def _boxes(pairs: Sequence[PairOverlap], title: str) -> Figure:
         positions=range(len(kinds)),
         whis=(0, 100),
         widths=0.55,
-        medianprops={"color": "#D55E00", "linewidth": 1.6},
-        boxprops={"color": "#555555"},
-        whiskerprops={"color": "#555555"},
-        capprops={"color": "#555555"},
+        medianprops={"color": VERMILION, "linewidth": 1.6},
+        boxprops={"color": STRONG},
+        whiskerprops={"color": STRONG},
+        capprops={"color": STRONG},
         manage_ticks=False,
     )
     for x, of_pair in enumerate(values):
         offsets = [x + spread(i, len(of_pair), 0.4) for i in range(len(of_pair))]
-        panel.scatter(offsets, of_pair, s=8, color="#0072B2", alpha=0.6, linewidth=0, zorder=3)
+        panel.scatter(offsets, of_pair, s=8, color=BLUE, alpha=0.6, linewidth=0, zorder=3)
     chance = fmean(pair.chance for pair in pairs)
     panel.axhline(chance, color="black", linestyle="--", linewidth=1.2, label=f"chance level {chance:.3f}")
     panel.set_xticks(range(len(kinds)), names)

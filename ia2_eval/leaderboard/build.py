@@ -1,4 +1,4 @@
-"""`ia2-eval leaderboard build`: a run's directory -> CSV, Markdown page and figures."""
+"""`ia2-eval leaderboard build`: directories of results -> tables and figures."""
 
 from __future__ import annotations
 
@@ -12,55 +12,90 @@ from ia2_eval.errors import UserError
 from ia2_eval.experiments.record import Record
 from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.figures.draw import draw_figures
-from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv
+from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv, to_parquet
 from ia2_eval.leaderboard.results.groups import Group, group_records
 from ia2_eval.leaderboard.results.learning_rate import chosen_candidates, headline_selection
-from ia2_eval.leaderboard.results.results import read_results
+from ia2_eval.leaderboard.results.lm_eval_files import NO_SAMPLES
+from ia2_eval.leaderboard.results.results import Results, read_results
 from ia2_eval.leaderboard.style import column_title
-from ia2_eval.leaderboard.tables.table import tables
-from ia2_eval.leaderboard.tables.terminal import to_markdown
+from ia2_eval.leaderboard.tables.html import to_html
+from ia2_eval.leaderboard.tables.latex import to_latex
+from ia2_eval.leaderboard.tables.layout import tables
+from ia2_eval.leaderboard.tables.markdown import to_markdown
 from ia2_eval.scoring.version import SCORING_VERSION
 
+TITLE = "Leaderboard"
+FORMATS = ("csv", "parquet", "md", "tex", "html")
 
-def build(directories: Path | Sequence[Path], out: Path | None = None) -> Leaderboard:
-    """Builds `leaderboard.csv`, `leaderboard.md` and `plots/` from what runs, or lm-eval, left in their directories.
+
+def build(
+    directories: Path | Sequence[Path],
+    out: Path | None = None,
+    published: bool = False,
+    across_protocols: bool = False,
+) -> Leaderboard:
+    """Builds tables (`leaderboard.csv`, `.parquet`, `.md`, `.tex`, `.html`) and `plots/` from what runs, or lm-eval,
+    left in their directories.
 
     Faulty files do not stop it: the board is built from the valid ones and `faults` names the others.
 
     Args:
         directories: what `ia2-eval run --out` wrote, or lm-eval's `--output_path`; one or several.
         out: where to write; by default the directory, if it is one.
+        published: whether the papers' numbers stand beside ours, in tables of their own and `published.csv`.
+        across_protocols: whether strict results stand beside them, too, although those are `paper`.
 
     Raises:
-        UserError: a directory holds neither a record nor a plan, or there are several and no `out`.
+        UserError: a directory holds neither a record nor a plan, there are several and no `out`, or there is nothing
+            published to compare with.
     """
     directories = [directories] if isinstance(directories, Path) else directories
     if out is None and len(directories) != 1:
         raise UserError(f"the board of {len(directories)} directories needs a place of its own: give --out DIRECTORY")
     out = out or directories[0]
     results = read_results(directories)
-    groups, notes = group_records(results.records, results.plan)
+    groups, notes = group_records(results.records, results.plan, results.name)
     rows = aggregate(groups)
+    shown, comparable, compared = tables(groups, rows, results), [], {}
+    if published:
+        from ia2_eval.leaderboard.published.beside import beside_published
+        from ia2_eval.leaderboard.published.beside import to_csv as published_to_csv
+
+        beside = beside_published(groups, rows, across_protocols)
+        shown, comparable = [*shown, *beside.tables], [*beside.notes]
+        compared = {"published.csv": published_to_csv(beside.rows).encode()}
     figures, sample_faults = draw_figures(results, out / "plots", groups, rows)
+    without_samples = [fault for fault in sample_faults if fault.endswith(NO_SAMPLES)]
     board = Leaderboard(
         rows=tuple(rows),
-        tables=tuple(tables(groups, rows)),
-        faults=(*results.faults, *sample_faults),
-        failed=tuple(_failure(record) for record in results.records if record.status == "failed"),
-        notes=(*results.notes, *notes, *_not_run(groups), *_undecided(groups), *_scored_before(groups)),
+        tables=tuple(shown),
+        faults=(*results.faults, *(fault for fault in sample_faults if fault not in without_samples)),
+        failed=tuple(_failure(results, record) for record in results.records if record.status == "failed"),
+        notes=(
+            *(*results.notes, *notes, *_not_run(groups), *_undecided(groups), *_scored_before(groups)),
+            *(*without_samples, *comparable),
+        ),
         data=tuple(dict.fromkeys(_data_notes(groups))),
         missing_cells=sum(group.missing for group in groups),
-        paths=(out / "leaderboard.csv", out / "leaderboard.md", *figures),
+        paths=(*(out / f"leaderboard.{suffix}" for suffix in FORMATS), *(out / name for name in compared), *figures),
     )
-    write_atomically(out / "leaderboard.csv", to_csv(rows).encode())
     pictures = [path.relative_to(out).as_posix() for path in figures if path.suffix == ".png"]
-    write_atomically(out / "leaderboard.md", to_markdown(board.tables, board.remarks(), pictures).encode())
+    contents = {
+        "leaderboard.csv": to_csv(rows).encode(),
+        "leaderboard.parquet": to_parquet(rows),
+        "leaderboard.md": to_markdown(TITLE, board.tables, board.remarks(), pictures).encode(),
+        "leaderboard.tex": to_latex(board.tables, board.remarks()).encode(),
+        "leaderboard.html": to_html(TITLE, board.tables, board.remarks()).encode(),
+        **compared,
+    }
+    for name, content in contents.items():
+        write_atomically(out / name, content)
     return board
 
 
-def _failure(record: Record) -> str:
+def _failure(results: Results, record: Record) -> str:
     lines = (record.error or "").strip().splitlines() or ["no error was recorded"]
-    return f"{record.cell.label} (records/{record.key}.json): {lines[-1].strip()}"
+    return f"{record.cell.label} ({results.name(record.key)}): {lines[-1].strip()}"
 
 
 def _not_run(groups: Sequence[Group]) -> Iterator[str]:

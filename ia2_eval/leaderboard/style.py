@@ -55,7 +55,7 @@ VARIANT_LINES = ("--", ":", "-.")
 
 # For what is no method.
 BLUE, VERMILION = "#0072B2", "#D55E00"
-STRONG, FAINT, FAINTER = "#555555", "#777777", "#999999"
+STRONG, FAINT, FAINTER, FAINTEST = "#555555", "#777777", "#999999", "#EEEEEE"
 FAINT_LINE = {"color": FAINT, "linestyle": ":", "linewidth": 1.2}
 """Arguments of matplotlib's `plot` for what results are compared with, such as chance."""
 

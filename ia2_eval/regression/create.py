@@ -82,6 +82,8 @@ def _make_small(store: Store, run: Run, stored: Sequence[Record]) -> None:
             shutil.rmtree(adapter)
     for record in stored:
         path = store.adapter_path(record.key) / "adapter_config.json"
+        if not path.exists():  # a model with all weights trained
+            continue
         config = json.loads(path.read_bytes())
         config["base_model_name_or_path"] = record.cell.base.model  # PEFT wrote where it lay on this machine
         write_atomically(path, (json.dumps(config, indent=1) + "\n").encode())

@@ -3,12 +3,21 @@ from __future__ import annotations
 import io
 from statistics import pstdev, stdev
 
+import ia2_training
 import pandas
+import pyarrow.parquet
 import pytest
 from synthetic_run import make_record
 
-from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv
-from ia2_eval.leaderboard.results.groups import Candidate, base_labels, group_records
+from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv, to_parquet
+from ia2_eval.leaderboard.results.groups import (
+    LABEL_TYPES,
+    OF_CHOICE,
+    OF_TEACHER,
+    Candidate,
+    base_labels,
+    group_records,
+)
 from ia2_eval.lm.base_model import Base
 
 
@@ -130,7 +139,7 @@ def test_the_setting_that_was_planned_last_counts():
     planned = seeds_of("icl", [0.7, 0.7])
     groups, notes = group_records([tried], plan_of([tried, *planned]))
     assert [(group.missing, group.records) for group in groups] == [(2, ())]
-    assert "limit 8 instead of None: 1 records of the older setting left out" in notes[0]
+    assert "limit 8 instead of None: 1 records of that other setting are left out" in notes[0]
 
 
 def test_the_same_files_under_another_path_are_the_same_base():
@@ -192,13 +201,62 @@ def test_order_does_not_depend_on_the_order_of_the_records():
 def test_csv_columns_and_types():
     records = [make_record("no_icl", {"sst2": {"acc": 0.5, "ece": 0.3}}), *seeds_of("sft", [0.6])]
     table = pandas.read_csv(io.StringIO(to_csv(rows_of(records))), keep_default_na=False, na_values=[""])
-    columns = "base adapter protocol source eval ood N method variant metric selection learning_rate sft_weight"
+    columns = (
+        "base adapter protocol source eval ood N method variant label_type metric selection learning_rate sft_weight"
+    )
     assert " ".join(table.columns) == f"{columns} mean std ci_low ci_high interval seeds seeds_expected n complete"
     numeric = ["learning_rate", "mean", "std", "ci_low", "ci_high", "seeds", "seeds_expected", "N", "n"]
     assert all(pandas.api.types.is_numeric_dtype(table[name]) for name in numeric)
     assert table["ood"].dtype == table["complete"].dtype == bool
     assert table["N"].tolist() == [4] * len(table)
     assert table.loc[table["method"] == "no_icl", "learning_rate"].isna().all()
+
+
+def test_parquet_has_the_same_in_types_of_its_own():
+    records = [make_record("no_icl", {"sst2": {"acc": 0.5, "ece": 0.3}}), *seeds_of("sft", [0.6, 0.7])]
+    rows = rows_of(records)
+    content = to_parquet(rows)
+    assert content == to_parquet(rows_of(records[::-1]))
+    table = pyarrow.parquet.read_table(io.BytesIO(content))
+    assert table.to_pylist() == [{name: getattr(row, name) for name in table.column_names} for row in rows]
+    assert table.column_names == to_csv(rows).splitlines()[0].split(",")
+    types = {str(field.type): field.name for field in table.schema}
+    assert types.keys() == {"string", "bool", "int64", "double"}
+    assert table.schema.field("N").type == table.schema.field("seeds").type == pyarrow.int64()
+    assert table.schema.field("sft_weight").type == pyarrow.float64()  # all null here
+
+
+def test_parquet_of_nothing_has_the_columns():
+    table = pyarrow.parquet.read_table(io.BytesIO(to_parquet([])))
+    assert (table.num_rows, table.schema.field("ood").type) == (0, pyarrow.bool_())
+
+
+def test_the_type_of_labels_is_a_column():
+    records = [make_record("no_icl", {"sst2": {"acc": 0.5}}), *seeds_of("icl", [0.5])]
+    for method in ("ia2", "sft", "ia2_sft", "sft_ia2", "soft_sft", "ia2+sft", "mine"):
+        records += seeds_of(method, [0.6])
+    records += seeds_of("sft", [0.6], options={"labels": "icl_outputs"})
+    records += seeds_of("mine", [0.6], options={"labels": "ground_truth"})
+    found = {(row.method, row.variant): row.label_type for row in rows_of(records)}
+    assert found == {
+        **{(method, ""): "" for method in ("no_icl", "icl", "ia2", "mine")},
+        **{(method, ""): "ground_truth" for method in ("sft", "ia2_sft", "sft_ia2")},
+        **{(method, ""): "icl_outputs" for method in ("soft_sft", "ia2+sft")},
+        ("sft", "icl_outputs"): "icl_outputs",
+        ("mine", "ground_truth"): "ground_truth",
+    }
+
+
+def test_the_types_of_labels_are_those_that_methods_train_on():
+    for name in ia2_training.METHODS:
+        refused = set()
+        for labels in LABEL_TYPES:
+            try:
+                ia2_training.Method(name, labels=labels)
+            except ValueError:
+                refused.add(labels)
+        expected = set() if name in OF_CHOICE else {"ground_truth"} if name in OF_TEACHER else set(LABEL_TYPES)
+        assert refused == expected, name
 
 
 def test_variants_are_rows_of_their_own():

@@ -4,9 +4,13 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
-from synthetic_run import make_record, write_plan, write_run
+import pandas
+import pytest
+from synthetic_run import make_record, sample, write_plan, write_run
 
+from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.build import build
+from ia2_eval.lm.base_model import Base
 from ia2_eval.scoring.version import SCORING_VERSION
 
 
@@ -19,14 +23,19 @@ def small_run():
     return records
 
 
+TABLES = {f"leaderboard.{suffix}" for suffix in ("csv", "parquet", "md", "tex", "html")}
+
+
 def test_writes_everything(tmp_path):
     board = build(write_run(tmp_path / "run", small_run()), tmp_path / "out")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in board.paths}
     plots = "plots/tiny_strict_lora_r8_a8_qko"
-    figures = ("accuracy_vs_n", "accuracy_vs_n_ood", "reliability_sst2_to_sst2", "reliability_sst2_to_fins")
-    assert names == {"leaderboard.csv", "leaderboard.md"} | {
-        f"{plots}/{figure}{suffix}" for figure in figures for suffix in (".png", ".svg")
+    assert names >= TABLES | {
+        f"{plots}/{figure}{suffix}"
+        for figure in ("accuracy_vs_n", "accuracy_vs_n_ood", "reliability_sst2_to_sst2", "reliability_sst2_to_fins")
+        for suffix in (".png", ".svg")
     }
+    assert {name for name in names if not name.startswith(plots)} == TABLES
     on_disk = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert on_disk == set(board.paths)  # and no temporary file
     for path in board.paths:
@@ -48,8 +57,9 @@ def test_building_twice_gives_the_same_bytes(tmp_path):
 def test_writes_into_the_runs_directory_by_default(tmp_path):
     multi_token = make_record("icl", {"gsm8k": {"acc": 0.5, "unparsed": 0.1}}, source="gsm8k")
     board = build(write_run(tmp_path, [multi_token]))
-    figures = [tmp_path / "plots" / "tiny_strict" / f"accuracy_vs_n.{suffix}" for suffix in ("png", "svg")]
-    assert board.paths == (tmp_path / "leaderboard.csv", tmp_path / "leaderboard.md", *figures)
+    assert {path.name for path in board.paths if path.parent == tmp_path} == TABLES
+    assert tmp_path / "plots" / "tiny_strict" / "accuracy_vs_n.png" in board.paths
+    assert all(path.exists() for path in board.paths)
 
 
 def test_an_interrupted_run_says_what_is_missing(tmp_path):
@@ -81,7 +91,7 @@ def test_a_run_that_finished_nothing(tmp_path):
     assert (board.missing_cells, board.rows) == (7, ())
     assert board.tables[0].columns == ("no ICL", "ICL", "SFT")
     assert board.tables[0].caption == ("No cell has finished yet.",)
-    assert {path.name for path in board.paths} == {"leaderboard.csv", "leaderboard.md"}
+    assert {path.name for path in board.paths} == TABLES
 
 
 def test_notes_on_the_data_are_listed_once(tmp_path):
@@ -132,6 +142,62 @@ def test_faulty_files_and_failed_cells_are_listed_and_the_rest_is_built(tmp_path
     assert "missing" in page
     assert "RuntimeError: out of memory" in page
     assert "broken.json" in page
+
+
+def test_every_page_has_the_remarks(tmp_path):
+    failed = make_record("ia2", {"sst2": {}, "fins": {}}, error="RuntimeError: 100% <full>")
+    build(write_run(tmp_path, [*small_run(), failed]))
+    for suffix, text in (
+        ("md", r"RuntimeError: 100% \<full>"),
+        ("tex", r"RuntimeError: 100\% \textless{}full\textgreater{}"),
+        ("html", "RuntimeError: 100% &lt;full&gt;"),
+    ):
+        page = (tmp_path / f"leaderboard.{suffix}").read_text(encoding="utf-8")
+        assert text in page
+        assert page.count("Failed cells") == 1
+        assert page.count("missing") >= 2
+
+
+def test_several_directories_need_a_place(tmp_path):
+    directories = [write_run(tmp_path / name, small_run()) for name in ("a", "b")]
+    with pytest.raises(UserError, match="needs a place of its own: give --out"):
+        build(directories)
+
+
+def test_failed_cells_and_other_settings_are_named_with_their_directory(tmp_path):
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    tried = make_record("icl", metrics, limit=8)
+    failed = make_record("icl", metrics, seed=1, error="E: x")
+    directories = [
+        write_run(tmp_path / "a", [tried]),
+        write_run(tmp_path / "b", [make_record("icl", metrics, created="2026-02-02"), failed]),
+    ]
+    board = build(directories, tmp_path / "out")
+    assert board.failed == (f"sst2 N=4 seed 1 icl ({tmp_path}/b/records/{failed.key}.json): E: x",)
+    (note,) = board.notes
+    assert note == (
+        "sst2 (strict): limit 8 instead of None: 1 records of that other setting are left out "
+        f"(first: {tmp_path}/a/records/{tried.key}.json)"
+    )
+
+
+def test_the_published_numbers_stand_beside_ours(tmp_path):
+    metrics = dict.fromkeys(("acc", "acc_full_vocab", "acc_published", "ece", "ece_mass", "ece_published"), 0.5)
+    base = Base(model="Qwen/Qwen3-4B-Base")
+    records = [make_record("icl", {"sst2": metrics}, base=base, protocol="paper", seed=seed) for seed in range(5)]
+    run = write_run(tmp_path, records, [sample(0.9, True, ("0", [0.5, *[0.05] * 9]))] * 10)
+    plain, beside = build(run), build(run, published=True)
+    assert len(beside.tables) > len(plain.tables)
+    path = tmp_path / "published.csv"
+    assert path in beside.paths and path not in plain.paths
+    assert len(pandas.read_csv(path)) == 2  # accuracy and ECE
+    assert "published" in (tmp_path / "leaderboard.html").read_text()
+
+
+def test_nothing_published_to_compare_with_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="--published"):
+        build(write_run(tmp_path, small_run()), published=True)
+    assert not (tmp_path / "published.csv").exists()
 
 
 def test_only_failed_cells(tmp_path):

@@ -4,7 +4,7 @@ from synthetic_run import gsm8k, make_record
 
 from ia2_eval.leaderboard.results.aggregate import aggregate
 from ia2_eval.leaderboard.results.groups import group_records
-from ia2_eval.leaderboard.tables.table import tables
+from ia2_eval.leaderboard.tables.layout import tables
 
 
 def tables_of(records):

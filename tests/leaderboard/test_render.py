@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from ia2_eval.leaderboard.board import Leaderboard
-from ia2_eval.leaderboard.tables.table import Table
-from ia2_eval.leaderboard.tables.terminal import print_leaderboard, to_markdown
+from ia2_eval.leaderboard.tables.markdown import to_markdown
+from ia2_eval.leaderboard.tables.table import Mark, Table
+from ia2_eval.leaderboard.tables.terminal import print_leaderboard, print_tables
 
 METHODS = ("no ICL", "SFT", *(f"IA2 (residual cosine layers 0,{i},-1)" for i in range(10)))
 TABLE = Table(
@@ -73,6 +74,53 @@ def test_every_method_is_named_once_in_words() -> None:
 
 
 def test_markdown_has_one_wide_table() -> None:
-    lines = [line for line in to_markdown([TABLE], [], []).splitlines() if line.startswith("|")]
+    lines = [line for line in to_markdown("Leaderboard", [TABLE]).splitlines() if line.startswith("|")]
     assert len(lines) == 4
     assert {line.count(" | ") for line in lines} == {4 + 2 * len(METHODS) - 1}
+
+
+def test_best_values_are_bold_in_markdown_and_nothing_else_is_markup() -> None:
+    table = Table(
+        "a|b",
+        ("*x*",),
+        ("v",),
+        ((("`k`",), ("<b>",)), (("k",), ("[1](2)",))),
+        (),
+        (("key",),),
+        frozenset({Mark(0, 0, 0)}),
+    )
+    assert to_markdown("T", [table]).splitlines() == [
+        "# T",
+        "",
+        r"## a\|b",
+        "",
+        r"| key | \*x\* v |",
+        "| --- | --- |",
+        r"| \`k\` | **\<b>** |",
+        r"| k | \[1\](2) |",
+    ]
+
+
+@pytest.mark.parametrize("width", [200, 20])
+def test_best_values_are_bold_in_the_terminal(width: int) -> None:
+    marked = Table(TABLE.title, TABLE.columns, TABLE.values, TABLE.rows, TABLE.caption, best=frozenset({Mark(1, 1, 1)}))
+    plain, bold = ([], [])
+    for table, lines in ((TABLE, plain), (marked, bold)):
+        console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system="standard")
+        print_tables([table], console)
+        lines += console.file.getvalue().splitlines()
+    differing = [line for line in bold if line not in plain]
+    assert len(differing) == 1
+    assert "\x1b[1m81.25 (0.13)\x1b[0m" in differing[0]
+
+
+def test_tables_of_others_have_keys_and_values_of_their_own() -> None:
+    table = Table(
+        "T", ("turn 1",), ("score",), ((("llama", "greedy", "80"), ("7.25",)),), (), (("model", "decoding", "n"),)
+    )
+    assert table.words == {"model", "decoding"}
+    console = Console(width=60, file=io.StringIO())
+    print_tables([table], console)
+    lines = [line.split() for line in console.file.getvalue().splitlines() if line.strip()]
+    assert lines[1:3] == [["turn", "1"], ["model", "decoding", "n", "score"]]
+    assert lines[4] == ["llama", "greedy", "80", "7.25"]

@@ -4,14 +4,18 @@ import io
 from pathlib import Path
 
 from rich.console import Console
-from synthetic_run import gsm8k, make_record
+from synthetic_run import gsm8k, make_record, sample, write_run
 
 from ia2_eval.experiments.adapter_specs import Ia3, Lora
 from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.results.aggregate import aggregate
 from ia2_eval.leaderboard.results.groups import group_records
-from ia2_eval.leaderboard.tables.table import tables
-from ia2_eval.leaderboard.tables.terminal import print_leaderboard, to_markdown
+from ia2_eval.leaderboard.results.results import read_results
+from ia2_eval.leaderboard.significance.best import BEST_CAPTION
+from ia2_eval.leaderboard.tables.layout import tables
+from ia2_eval.leaderboard.tables.markdown import to_markdown
+from ia2_eval.leaderboard.tables.table import Mark
+from ia2_eval.leaderboard.tables.terminal import print_leaderboard
 
 
 def tables_of(records):
@@ -182,7 +186,7 @@ def test_narrow_terminal_stacks_the_pairs():
 
 
 def test_markdown():
-    page = to_markdown(tables_of(single_token_records()), [("Failed cells", ["a|b"])], ["plots/x/y.png"])
+    page = to_markdown("Leaderboard", tables_of(single_token_records()), [("Failed cells", ["a|b"])], ["plots/x/y.png"])
     lines = page.splitlines()
     header = next(line for line in lines if line.startswith("| N"))
     assert header == (
@@ -201,7 +205,7 @@ def test_variants_are_columns_and_adapters_sections():
     records = [make_record("icl", metrics)]
     for adapter in (Lora(), Ia3()):
         records.append(make_record("sft", metrics, adapter=adapter))
-        records.append(make_record("sft", metrics, adapter=adapter, options={"labels": "icl_outputs"}))
+        records.append(make_record("sft", metrics, adapter=adapter, options={"demonstration_orders": 4}))
         records += [make_record("ia2+sft", metrics, adapter=adapter, options={"sft_weight": w}) for w in (0.1, 0.9)]
     found = [table for table in tables_of(records) if "ORACLE" not in table.title]
     assert [table.title for table in found] == [
@@ -209,8 +213,70 @@ def test_variants_are_columns_and_adapters_sections():
         "tiny · lora_r8_a8_qko · protocol strict",
     ]
     for table in found:
-        assert table.columns == ("ICL", "SFT", "SFT (icl_outputs)", "IA2 + SFT (w=0.1)", "IA2 + SFT (w=0.9)")
+        assert table.columns == ("ICL", "SFT", "SFT (4 orders)", "IA2 + SFT (w=0.1)", "IA2 + SFT (w=0.9)")
         assert not [value for row in table.rows for pair in row for value in pair if value == "missing"]
+
+
+def test_each_type_of_labels_has_its_table_beside_what_reads_none():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record(method, metrics) for method in ("no_icl", "icl", "ia2", "sft", "soft_sft")]
+    plain = tables_of(records)
+    assert [table.columns for table in plain] == [
+        ("no ICL", "ICL", "SFT", "IA2", "soft SFT"),
+        ("SFT", "IA2", "soft SFT"),
+    ]
+    assert not any("labels" in table.title for table in plain)
+    records += [make_record(method, metrics, options={"labels": "icl_outputs"}) for method in ("sft", "ia2_sft")]
+    section = "tiny · lora_r8_a8_qko · protocol strict · labels: "
+    oracle = " · ORACLE learning rates"
+    of_teacher = ("SFT (icl_outputs)", "IA2", "IA2 → SFT (icl_outputs)", "soft SFT")
+    assert [(table.title.removeprefix(section), table.columns) for table in tables_of(records)] == [
+        ("ground_truth", ("no ICL", "ICL", "SFT", "IA2")),
+        (f"ground_truth{oracle}", ("SFT", "IA2")),
+        ("icl_outputs", ("no ICL", "ICL", *of_teacher)),
+        (f"icl_outputs{oracle}", of_teacher),
+    ]
+
+
+def test_oracles_have_rows_where_something_was_trained():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record("sft", metrics), make_record("icl", {"agn": metrics["sst2"]}, source="agn")]
+    headline, oracle = tables_of(records)
+    assert [row[1][0] for row in headline.rows] == ["SST2", "AGN"]
+    assert [row[1][0] for row in oracle.rows] == ["SST2"]
+
+
+def best_of(tmp_path, *skills):
+    """The table of methods that answer the first examples rightly, as many as their skill says; the same 100."""
+    written = []
+    for method, skill in zip(("no_icl", "icl", "sft"), skills, strict=False):
+        metrics = {"sst2": {"acc": skill / 100, "ece": abs(0.9 - skill / 100)}}
+        for seed in range(1 if method == "no_icl" else 4):
+            record = make_record(method, metrics, seed=seed, examples=100)
+            write_run(tmp_path, [record], [sample(0.9, i < skill - seed) for i in range(100)])
+            written.append(record)
+    results = read_results([tmp_path])
+    groups = group_records(results.records).groups
+    return tables(groups, aggregate(groups), results)
+
+
+def test_the_best_is_marked_where_the_difference_is_significant(tmp_path):
+    headline, oracle = best_of(tmp_path / "clear", 40, 50, 92)
+    column = headline.columns.index("SFT")
+    assert headline.best == {Mark(0, column, 0), Mark(0, column, 1)}
+    assert headline.caption[-1] == BEST_CAPTION
+    assert oracle.best == frozenset() and BEST_CAPTION not in oracle.caption
+    assert [(value, best) for stack in next(headline.marked_rows())[2:] for value, best in stack if best] == [
+        (headline.rows[0][2 + column][0], True),
+        (headline.rows[0][2 + column][1], True),
+    ]
+    headline, _ = best_of(tmp_path / "alike", 40, 91, 92)
+    assert headline.best == frozenset() and headline.caption[-1] == BEST_CAPTION
+
+
+def test_a_single_column_is_not_called_best(tmp_path):
+    (table,) = best_of(tmp_path, 90)
+    assert table.best == frozenset() and BEST_CAPTION not in table.caption
 
 
 def test_paper_says_that_the_weight_was_chosen_too():

@@ -32,8 +32,9 @@ class Drawn(NamedTuple):
 
 
 def draw_figures(results: Results, directory: Path, groups: Sequence[Group], rows: Sequence[Row]) -> Drawn:
-    """Draws `accuracy_vs_n[_ood]`, `ece_vs_n[_ood]`, `methods` and `reliability_<source>_to_<eval>`, each as PNG and SVG,
-    in a folder per section.
+    """Draws `accuracy_vs_n[_ood]`, `ece_vs_n[_ood]`, `methods` and `reliability_<source>_to_<eval>`.
+
+    Each is a PNG and an SVG, in a folder per section.
 
     Args:
         results: where the samples are.
@@ -64,7 +65,9 @@ def _metrics(
     folder: Path, section: Section, groups: Sequence[Group], rows: Sequence[Row], styles: Mapping[Column, MethodStyle]
 ) -> Iterator[Drawing]:
     """Against N, and the methods beside one another."""
-    reported = {name: groups[0].headline(name) for group in groups for name in group.evals}  # alike for all groups
+    pairs = list(_sizes(groups))
+    reported = {benchmark: groups[0].headline(benchmark) for _, benchmark in pairs}  # alike for all groups
+    rows = sorted(rows, key=lambda row: pairs.index((row.source, row.eval)))
     accuracy = [row for row in rows if row.metric == reported[row.eval].accuracy]
     calibration = [row for row in rows if row.metric == reported[row.eval].calibration]
     floors = [row for row in rows if row.metric == NOISE_FLOOR and reported[row.eval].calibration == "ece"]
@@ -77,7 +80,7 @@ def _metrics(
                 draw = partial(metric_figure, shown, styles, axis, _title(section, shown), beside)
                 yield Drawing(draw, folder / f"{name}_vs_n{suffix}")
     if accuracy:
-        panels = [_panel(pair, groups, accuracy, calibration, floors) for pair in _sizes(groups)]
+        panels = [_panel(pair, groups, accuracy, calibration, floors) for pair in pairs]
         title = _title(section, [*accuracy, *calibration])
         here = {column: style for column, style in styles.items() if any(group.column == column for group in groups)}
         yield Drawing(partial(methods_figure, panels, here, title), folder / "methods")

@@ -1,20 +1,24 @@
-"""A grid of panels, laid out in inches: measuring every label, as matplotlib's layout does, takes as long as drawing."""
+"""A grid of panels, laid out in inches: matplotlib's own layout measures every label, and takes as long as drawing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import ceil
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ia2_eval.leaderboard.style import STRONG
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINE = 0.18
-"""Height of a line of text of 10 points, in inches; a row of the legend has a little more."""
-LEGEND_ROW = 0.21
-LETTERS = 11.5
+"""Height of a line of text of 10 points, in inches; of a row of the legend, too."""
+LETTERS = 12.5
 """Of 10 points, in an inch, on the average."""
+HANDLE = 0.6
+"""Width of what a column of the legend has besides its text, in inches."""
 TITLE = 0.3
 """Room for the title of a panel, and for the numbers and the name of its horizontal axis."""
 AXIS = 0.48
@@ -49,9 +53,9 @@ def panel_grid(
     title = "\n".join(fill(line, int(LETTERS * width)) for line in title.splitlines())
     said = "\n".join(fill(remark, int(LETTERS * width)) for remark in remarks)
     per_row = legend_columns(list(legend), width)
-    below = LEGEND_ROW * ceil(len(legend) / per_row) if legend else 0.0
+    below = LINE * ceil(len(legend) / per_row) + 0.04 if legend else 0.0
     foot = 0.08 + (LINE * (said.count("\n") + 1) if said else 0.0)
-    top = 0.12 + LINE * (title.count("\n") + 1)
+    top = 0.06 + LINE * (title.count("\n") + 1)
     height = top + lines * (TITLE + layout.height + AXIS) + below + foot
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(
@@ -82,11 +86,16 @@ def panel_grid(
             borderpad=0,
         )
     if said:
-        figure.text(0.5, 0.06 / height, said, ha="center", va="bottom", fontsize=10, color="#555555")
+        figure.text(0.5, 0.06 / height, said, ha="center", va="bottom", fontsize=10, color=STRONG)
     return figure, axes
 
 
 def legend_columns(titles: Sequence[str], width: float) -> int:
-    """All in one row where a figure of this width (inches) has room for it, else as many as the longest title lets."""
-    widths = [0.6 + len(title) / LETTERS for title in titles]  # handle and gaps
-    return max(1, len(titles) if sum(widths) <= width else int(width / max(widths)))
+    """The most columns that a figure of this width (inches) has room for; matplotlib fills one after the other."""
+    for columns in range(len(titles), 1, -1):
+        rows, longer = divmod(len(titles), columns)  # the first columns have a row more
+        starts = [i * rows + min(i, longer) for i in range(columns + 1)]
+        longest = [max(map(len, titles[start:end])) for start, end in pairwise(starts)]
+        if sum(HANDLE + letters / LETTERS for letters in longest) <= width:
+            return columns
+    return 1

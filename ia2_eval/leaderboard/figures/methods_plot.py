@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NAME_LETTERS = 22  # in a line of a method's name
 POINT = 0.085  # inches from the point of one N to that of the next
 BETWEEN = 0.12  # inches from the points of one method to those of the next
+LEAST_HEIGHT = 0.5  # of a panel, in inches
 SLOTS = 0.7  # of the room of a method, for its points
 
 
@@ -61,7 +62,7 @@ def methods_figure(panels: Sequence[Panel], styles: Mapping[Column, MethodStyle]
     metrics = [ACCURACY, CALIBRATION] if any(panel.calibration for panel in panels) else [ACCURACY]
     per_line = 1 if len(panels) == 1 else 2
     lines = ceil(len(panels) / per_line)
-    layout = Layout(width=2.3, height=of_method * len(names), left=letters / LETTERS + 0.2, gap=0.2)
+    layout = Layout(width=2.3, height=max(LEAST_HEIGHT, of_method * len(names)), left=letters / LETTERS + 0.2, gap=0.32)
     figure, axes = panel_grid(lines, per_line * len(metrics), layout, title, {}, _remarks(panels))
     places = axes.reshape(-1, len(metrics))
     for unused in places[len(panels) :].flat:
@@ -85,7 +86,7 @@ def _remarks(panels: Sequence[Panel]) -> list[str]:
     if not all(row.complete for row in rows):
         said.append("hollow: cells are missing")
     dotted = ["guessing among the labels"] if any(get_benchmark(panel.eval).labels for panel in panels) else []
-    dotted += ["ECE of perfect calibration (noise floor)"] if any(panel.floors for panel in panels) else []
+    dotted += ["noise floor of the ECE"] if any(panel.floors for panel in panels) else []
     if dotted:
         said.append(f"dotted: {', '.join(dotted)}")
     return ["; ".join(said)] if said else []
@@ -101,9 +102,13 @@ def _draw_panel(panel: Any, shown: Panel, axis: Axis, styles: Mapping[Column, Me
             _say(panel, at, _absent(shown, column, sizes) if sizes else "not planned")
             continue
         _draw_method(panel, rows, places, style, axis)
+        gaps: dict[str, list[tuple[float, str]]] = {}
         for place, size, row in zip(places, sizes, rows, strict=True):
             if row is None:
-                _say(panel, place, f"N = {size} {_absent(shown, column, [size])}")
+                gaps.setdefault(_absent(shown, column, [size]), []).append((place, str(size)))
+        for reason, of_reason in gaps.items():
+            middle = fsum(place for place, _ in of_reason) / len(of_reason)
+            _say(panel, middle, f"N = {', '.join(size for _, size in of_reason)} {reason}")
     _draw_reference(panel, shown, axis)
     panel.set_xlim(limits(*panel.dataLim.intervalx, axis) if of_metric else (0, axis.scale))
     panel.set_xlabel(axis.name)
@@ -113,22 +118,15 @@ def _draw_panel(panel: Any, shown: Panel, axis: Axis, styles: Mapping[Column, Me
 def _draw_method(
     panel: Any, rows: Sequence[Row | None], places: Sequence[float], style: MethodStyle, axis: Axis
 ) -> None:
-    """The line first, then each point: a hollow one hides what is behind it."""
+    """Intervals, a thin line through the means, and a point on each: a hollow one hides what is behind it."""
     means = [axis.scale * row.mean if row else float("nan") for row in rows]
     error = [[reach(row, sign, axis) for row in rows] for sign in (-1, 1)]
-    looks = style.errorbar | {"linestyle": "none", "marker": "none", "label": None, "capsize": 1.5}
-    panel.errorbar(means, places, xerr=error, **looks)
-    panel.plot(means, places, color=style.colour, linestyle=style.line, linewidth=0.8, alpha=0.6)
-    for whole in (True, False):
-        here = [i for i, row in enumerate(rows) if row is not None and row.complete == whole]
+    points = {**style.curve, "linewidth": 0.6, "markersize": 4.5, "label": None}
+    panel.errorbar(means, places, xerr=error, **points, elinewidth=1)
+    partial = [(mean, place) for mean, place, row in zip(means, places, rows, strict=True) if row and not row.complete]
+    if partial:
         panel.plot(
-            [means[i] for i in here],
-            [places[i] for i in here],
-            color=style.colour,
-            marker=style.marker,
-            markersize=4.5,
-            markerfacecolor=style.colour if whole else "white",
-            linestyle="none",
+            *zip(*partial, strict=True), **points | {"linestyle": "none", "markerfacecolor": "white", "zorder": 3}
         )
 
 
@@ -146,6 +144,6 @@ def _absent(shown: Panel, column: Column, sizes: Sequence[int | None]) -> str:
 
 
 def _say(panel: Any, place: float, text: str) -> None:
-    panel.text(
-        0.02, place, text, transform=panel.get_yaxis_transform(), fontsize=7, color=FAINT, ha="left", va="center"
-    )
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+    looks = {"fontsize": 7, "color": FAINT, "ha": "left", "va": "center", "bbox": behind}
+    panel.text(0.02, place, text, transform=panel.get_yaxis_transform(), **looks)

@@ -18,7 +18,7 @@ DODGE = 0.09  # distance between methods at the same N, in doublings of N
 WIDEST = 0.7  # from the first to the last method at the same N, in doublings of N
 PANELS_PER_LINE = 3
 LEAST_SIZES, MOST_BANDS = 3, 4  # N from which on, and methods up to which intervals are bands
-FLOOR = "noise floor: ECE of perfect calibration"
+FLOOR = "dotted: noise floor, the ECE that perfect calibration shows by chance (mean over the methods)"
 
 
 class Axis(NamedTuple):
@@ -61,9 +61,7 @@ def metric_figure(
         style.title: Line2D([], [], **(_horizontal(style) if column.method == "no_icl" else style.curve))
         for column, style in drawn.items()
     }
-    if floors:
-        legend[FLOOR] = Line2D([], [], **FAINT_LINE)
-    figure, axes = panel_grid(lines, columns, layout, title, legend)
+    figure, axes = panel_grid(lines, columns, layout, title, legend, [FLOOR] if floors else [])
     for panel in axes.flat[len(pairs) :]:
         panel.set_axis_off()
     for panel, pair in zip(axes.flat, pairs, strict=False):

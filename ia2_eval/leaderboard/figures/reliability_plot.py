@@ -23,9 +23,10 @@ EXPLAINED = "hatched: gap between accuracy and mean confidence; ECE of the sampl
 # In inches.
 SIDE = 1.75  # of a diagram
 PITCH = 2.3  # from a diagram to the one beside it
-LEFT, EDGE = 0.75, 0.12
+LEFT, RIGHT, EDGE = 0.75, 0.4, 0.12
 COUNTS = 0.45  # height of the counts below a diagram
 BELOW = 0.22  # from a diagram to its counts
+AFTER = 0.34  # from the counts to the next title: room for numbers
 TICK = 0.05
 
 HALVES = (0.0, 0.5, 1.0)
@@ -63,7 +64,7 @@ def reliability_figure(
 
     per_size = ceil(len(styles) / PANELS_PER_LINE)
     columns = ceil(len(styles) / per_size)
-    width = LEFT + PITCH * (columns - 1) + SIDE + EDGE
+    width = LEFT + PITCH * (columns - 1) + SIDE + RIGHT
     letters = int(LETTERS * width)
     title = fill(title, letters)
     explained = "\n".join(fill(text, letters) for text in (confidence, EXPLAINED))
@@ -73,9 +74,9 @@ def reliability_figure(
         for column, style in styles.items()
     }
     heading = LINE * (1 + max(text.count("\n") for text in titles.values()))  # room for the titles of the panels
-    pitch = heading + 0.08 + SIDE + BELOW + COUNTS + BELOW
+    pitch = heading + 0.08 + SIDE + BELOW + COUNTS + AFTER
     top = EDGE + LINE * (title.count("\n") + 1) + 0.1
-    bottom = EDGE + LINE * (explained.count("\n") + 1)
+    bottom = LINE * (explained.count("\n") + 1)
     height = top + pitch * per_size * len(sizes) + bottom
     figure = Figure(figsize=(width, height))
     paper = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
@@ -84,7 +85,7 @@ def reliability_figure(
         for number, (column, style) in enumerate(styles.items()):
             line, place = divmod(number, columns)
             x = LEFT + PITCH * place
-            y = height - top - pitch * (per_size * i + line + 1) + BELOW + COUNTS + BELOW
+            y = height - top - pitch * (per_size * i + line + 1) + AFTER + COUNTS + BELOW
             _draw_panel(Frame(paper, x, y, SIDE), style.colour, diagrams.get((size, column)), outermost=place == 0)
             paper.text(x + SIDE / 2, y + SIDE + 0.06, titles[size, column], ha="center", va="bottom")
             if place == 0:

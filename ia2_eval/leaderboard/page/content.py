@@ -34,7 +34,7 @@ def page_content(results: Results, directory: Path) -> Content:
         results: what is shown.
         directory: of the page, which its links start from.
     """
-    groups, notes = group_records(results.records, results.plan)
+    groups, notes = group_records(results.records, results.plan, results.name)
     rows = aggregate(groups)
     failed = [record for record in results.records if record.status == "failed"]
     columns = [Column(record.cell.method, record.cell.variant) for record in failed]

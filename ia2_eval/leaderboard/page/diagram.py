@@ -9,7 +9,7 @@ from math import fsum
 from ia2_eval.leaderboard.page.shared import Json, scaled
 from ia2_eval.leaderboard.results.headline import BinKind
 from ia2_eval.leaderboard.results.reliability import Reliability
-from ia2_eval.scoring.calibration import BINS, Bin
+from ia2_eval.scoring.calibration import Bin
 
 STEPS = 1000
 """Of an axis: finer than the diagram can show."""
@@ -39,7 +39,3 @@ def _bars(found: tuple[Bin, ...], bins: BinKind) -> Iterator[Json]:
         confidence = fsum(bin_.count * (bin_.confidence or 0.0) for _, bin_ in members) / count
         sides = [members[0][0]] if bins == "equal-width" else [round(STEPS * left), round(STEPS * right)]
         yield from (*sides, count, correct, round(STEPS * confidence))
-
-
-def describe_bins(bins: BinKind) -> str:
-    return f"{BINS} {bins} bins"

@@ -15,7 +15,7 @@ from ia2_eval.leaderboard.page.content import page_content
 from ia2_eval.leaderboard.page.shared import Json
 from ia2_eval.leaderboard.results.results import Results
 
-SCRIPTS = ("page.js", "diagram.js", "detail.js", "start.js")
+SCRIPTS = ("page.js", "columns.js", "state.js", "diagram.js", "detail.js", "start.js")
 """In the order in which they are run, as one script."""
 
 

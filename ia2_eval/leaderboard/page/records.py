@@ -22,7 +22,7 @@ ERROR_LENGTH = 400
 
 
 class Records:
-    """Collects rows: `records`, and `evaluations`, one per record and benchmark. `faults`: files that cannot be used."""
+    """Rows: `records`, and `evaluations`, one per record and benchmark; `faults`: files that cannot be used."""
 
     def __init__(self, results: Results, directory: Path, tables: Tables) -> None:
         """
@@ -56,11 +56,12 @@ class Records:
         adapter = cell.adapter.label if cell.adapter else ""
         path = self._results.record_path(record)
         fields = cell.model_dump(mode="json")
-        made = {
+        versions: dict[str, Json] = {**dict(sorted(provenance.versions.items()))}
+        made: Json = {
             "git_commit": provenance.git_commit,
             "git_dirty": provenance.git_dirty,
             "device": provenance.device,
-            "versions": dict(sorted(provenance.versions.items())),
+            "versions": versions,
         }
         self.records.append(
             [
@@ -117,9 +118,7 @@ class Records:
         except UserError as error:
             self.faults.append(str(error))
             return None
-        return self._tables.diagram(
-            diagram(reliability(found.confidence, found.correct, reported.bins), reported.bins)
-        )
+        return self._tables.diagram(diagram(reliability(found.confidence, found.correct, reported.bins), reported.bins))
 
 
 def _link(path: Path, start: Path) -> str:

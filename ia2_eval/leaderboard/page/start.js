@@ -7,7 +7,12 @@ function line(row) {
   if (row.line) return row.line;
   const cells = COLUMNS[row.view].map((column) => {
     const content = shown(column, row);
-    const kind = [column.id, column.number ? "number" : "", content === ABSENT ? "absent" : "", column.id === "status" ? row.status : ""];
+    const kind = [
+      column.id,
+      column.number ? "number" : "",
+      content === ABSENT ? "absent" : "",
+      column.id === "status" ? row.status : "",
+    ];
     return element("td", { role: "cell", "data-title": column.title, class: kind.filter(Boolean).join(" ") }, content);
   });
   row.line = element("tr", { role: "row" }, ...cells);
@@ -24,7 +29,17 @@ function head() {
   const cells = COLUMNS[state.view].map((column) => {
     const sort = state.sort !== column.id ? null : state.descending ? "descending" : "ascending";
     const button = element("button", { type: "button", onclick: () => sortBy(column.id) }, column.title);
-    return element("th", { role: "columnheader", scope: "col", "aria-sort": sort, class: column.number ? "number" : null, id: `by-${column.id}` }, button);
+    return element(
+      "th",
+      {
+        role: "columnheader",
+        scope: "col",
+        "aria-sort": sort,
+        class: column.number ? "number" : null,
+        id: `by-${column.id}`,
+      },
+      button,
+    );
   });
   const focused = document.activeElement?.closest?.("#head th")?.id;
   $("head").replaceChildren(...cells);
@@ -47,9 +62,18 @@ function update() {
   built.forEach((row, i) => (row.button.tabIndex = i ? -1 : 0));
   $("results").querySelector(".more")?.remove();
   if (built.length < found.length) {
-    $("results").append(element("button", { type: "button", class: "more", onclick: showEverything }, `Show all ${found.length} rows`));
+    $("results").append(
+      element("button", { type: "button", class: "more", onclick: showEverything }, `Show all ${found.length} rows`),
+    );
   }
-  if (!found.length) $("body").append(element("tr", { role: "row" }, element("td", { role: "cell", class: "none", colspan: COLUMNS[state.view].length }, "No row fits.")));
+  if (!found.length)
+    $("body").append(
+      element(
+        "tr",
+        { role: "row" },
+        element("td", { role: "cell", class: "none", colspan: COLUMNS[state.view].length }, "No row fits."),
+      ),
+    );
   const hidden = state.oracle ? 0 : all.filter((row) => !row.reported).length;
   $("count").textContent = `${found.length} of ${all.length - hidden} rows`;
   for (const view of ["means", "records"]) $(`view-${view}`).setAttribute("aria-pressed", String(state.view === view));
@@ -72,7 +96,10 @@ function controls() {
   $("query").value = state.query;
   $("oracle").checked = state.oracle;
   $("oracle-label").hidden = state.view !== "means" || means.every((row) => row.reported);
-  $("sort").replaceChildren(element("option", { value: "" }, "table order"), ...COLUMNS[state.view].map((column) => element("option", { value: column.id }, column.title)));
+  $("sort").replaceChildren(
+    element("option", { value: "" }, "table order"),
+    ...COLUMNS[state.view].map((column) => element("option", { value: column.id }, column.title)),
+  );
   $("sort").value = state.sort;
   $("direction").textContent = state.descending ? "Descending" : "Ascending";
   for (const [name, title] of FILTERS) {
@@ -80,7 +107,9 @@ function controls() {
     const details = $(`filter-${name}`);
     if (!details) continue;
     const summary = details.querySelector("summary");
-    summary.textContent = values.length ? `${title}: ${values.length > 2 ? `${values.length} chosen` : values.join(", ")}` : title;
+    summary.textContent = values.length
+      ? `${title}: ${values.length > 2 ? `${values.length} chosen` : values.join(", ")}`
+      : title;
     summary.classList.toggle("active", values.length > 0);
     for (const box of details.querySelectorAll("input")) box.checked = values.includes(box.value);
   }
@@ -91,8 +120,11 @@ function buildFilters() {
     const order = (row) => (name === "method" ? row.column : row[name] === null || row[name] === "" ? null : row[name]);
     const values = new Map([...means, ...evaluations].map((row) => [filterValue(row, name), order(row)]));
     if (values.size < 2) continue; // nothing to choose
-    const compare = ([, a], [, b]) => (a === null || b === null ? (a === null) - (b === null) : typeof a === "number" ? a - b : 0);
-    const boxes = [...values].sort(compare).map(([value]) => element("label", {}, element("input", { type: "checkbox", value }), value));
+    const compare = ([, a], [, b]) =>
+      a === null || b === null ? (a === null) - (b === null) : typeof a === "number" ? a - b : 0;
+    const boxes = [...values]
+      .sort(compare)
+      .map(([value]) => element("label", {}, element("input", { type: "checkbox", value }), value));
     const fieldset = element("fieldset", { "aria-label": title }, ...boxes);
     fieldset.addEventListener("change", () => {
       const chosen = [...fieldset.querySelectorAll("input:checked")].map((box) => box.value);
@@ -100,7 +132,9 @@ function buildFilters() {
       else delete state.filters[name];
       update();
     });
-    $("filters").append(element("details", { id: `filter-${name}`, name: "filter" }, element("summary", {}, title), fieldset));
+    $("filters").append(
+      element("details", { id: `filter-${name}`, name: "filter" }, element("summary", {}, title), fieldset),
+    );
   }
 }
 
@@ -116,10 +150,22 @@ function listen() {
       update();
     });
   }
-  $("query").addEventListener("input", () => { state.query = $("query").value; update(); });
-  $("oracle").addEventListener("change", () => { state.oracle = $("oracle").checked; update(); });
-  $("sort").addEventListener("change", () => { state.sort = $("sort").value; update(); });
-  $("direction").addEventListener("click", () => { state.descending = !state.descending; update(); });
+  $("query").addEventListener("input", () => {
+    state.query = $("query").value;
+    update();
+  });
+  $("oracle").addEventListener("change", () => {
+    state.oracle = $("oracle").checked;
+    update();
+  });
+  $("sort").addEventListener("change", () => {
+    state.sort = $("sort").value;
+    update();
+  });
+  $("direction").addEventListener("click", () => {
+    state.descending = !state.descending;
+    update();
+  });
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("controls").addEventListener("reset", (event) => {
     event.preventDefault();
@@ -127,7 +173,11 @@ function listen() {
     closeFilters();
     update();
   });
-  $("skip").addEventListener("click", (event) => { event.preventDefault(); $("results").focus(); $("results").scrollIntoView(); });
+  $("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    $("results").focus();
+    $("results").scrollIntoView();
+  });
   document.addEventListener("click", (event) => closeFilters(event.target.closest("#filters details")));
   $("filters").addEventListener("keydown", (event) => {
     const open = event.target.closest("details[open]");
@@ -146,9 +196,16 @@ function listen() {
     button.tabIndex = 0;
     button.focus();
   });
-  $("detail").addEventListener("close", () => { state.row = ""; saveState(); });
-  $("detail").addEventListener("click", (event) => { if (event.target === $("detail")) $("detail").close(); });
-  addEventListener("beforeprint", () => { if (!everything) showEverything(); });
+  $("detail").addEventListener("close", () => {
+    state.row = "";
+    saveState();
+  });
+  $("detail").addEventListener("click", (event) => {
+    if (event.target === $("detail")) $("detail").close();
+  });
+  addEventListener("beforeprint", () => {
+    if (!everything) showEverything();
+  });
   addEventListener("hashchange", restore);
 }
 
@@ -164,7 +221,9 @@ function restore() {
 function say() {
   const failed = records.filter((record) => record.error !== null).length;
   $("summary").textContent = `${records.length} records` + (failed ? `, ${failed} of them failed` : "");
-  $("captions").append(...[...data.captions, ...data.headlines.map((headline) => headline.caption)].map((text) => element("p", {}, text)));
+  $("captions").append(
+    ...[...data.captions, ...data.headlines.map((headline) => headline.caption)].map((text) => element("p", {}, text)),
+  );
   for (const [heading, lines] of data.remarks) {
     $("remarks").append(element("h2", {}, heading), element("ul", {}, ...lines.map((text) => element("li", {}, text))));
   }

@@ -66,8 +66,11 @@ def names_of_adapters(contents: Mapping[Path, LmEvalResults]) -> dict[Path, str]
         folders[PurePath(adapter).name].add(adapter)
     names = {}
     for path, adapter in given.items():
-        folder = PurePath(adapter).name
-        name = path.parent.name if contents[path].ia2_eval else folder if len(folders[folder]) == 1 else adapter
+        name = PurePath(adapter).name
+        if contents[path].ia2_eval is not None:
+            name = path.parent.name
+        elif len(folders[name]) > 1:
+            name = adapter
         names[path] = f"adapter {name}" if name in KNOWN else name
     return names
 

@@ -64,7 +64,8 @@ def read_run(run_directory: Path) -> Run:
     if not paths and not plan_path.exists():
         raise UserError(
             f"{run_directory} holds no records/*.json and no {PLAN}. "
-            f"Give the directory of a run: `ia2-eval run RECIPE.yaml --out {run_directory}` writes one."
+            f"Give the directory of a run: `ia2-eval run RECIPE.yaml --out {run_directory}` writes one; or lm-eval's "
+            "--output_path, with its results_*.json."
         )
     records, plan, faults = [], None, []
     if plan_path.exists():

@@ -60,7 +60,7 @@ def latest_setting(
             )
             left_out[f"{cell.source} ({cell.protocol}): {changes}"].append(recorded[key])
     return kept, [
-        f"{reason}: {len(names)} records of the older setting left out (first: {names[0]})"
+        f"{reason}: {len(names)} records of that other setting are left out (first: {names[0]})"
         for reason, names in left_out.items()
     ]
 

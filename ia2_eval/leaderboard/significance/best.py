@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ia2_eval.leaderboard.results.groups import Group
+from ia2_eval.leaderboard.results.headline import BinKind
 from ia2_eval.leaderboard.results.outcomes import Outcomes
 from ia2_eval.leaderboard.results.reported import reported_outcomes
 from ia2_eval.leaderboard.results.results import Results
@@ -55,14 +56,17 @@ def significant_best(results: Results, groups: Sequence[Group], benchmark: str) 
     found = {group.column: reported_outcomes(results, group, benchmark).by_seed for group in finished}
     if len(found) < 2 or not all(found.values()):
         return Best(None, None)
-    errors = CalibrationErrors(finished[0].headline(benchmark).bins, RESAMPLES)
-    accuracy = {
-        column: np.mean([each.correct.mean() for each in by_seed.values()]) for column, by_seed in found.items()
-    }
-    return Best(
-        accuracy=_better_than_all(max(found, key=accuracy.__getitem__), found, _accuracy_p),
-        calibration=_best_calibrated(found, errors),
-    )
+    return best_of(found, finished[0].headline(benchmark).bins)
+
+
+def best_of(found: Mapping[Column, BySeed], bins: BinKind) -> Best:
+    """The same of two or more columns, each with one seed or more."""
+    return Best(_most_accurate(found), _best_calibrated(found, CalibrationErrors(bins, RESAMPLES)))
+
+
+def _most_accurate(found: Mapping[Column, BySeed]) -> Column | None:
+    mean = {column: np.mean([each.correct.mean() for each in by_seed.values()]) for column, by_seed in found.items()}
+    return _better_than_all(max(mean, key=mean.__getitem__), found, _accuracy_p)
 
 
 def _best_calibrated(found: Mapping[Column, BySeed], errors: CalibrationErrors) -> Column | None:
@@ -121,7 +125,8 @@ def _calibration_p(pairs: Pairs, errors: CalibrationErrors, quick: bool = False)
     if differences.mean() >= 0:
         return None
     if quick:
-        return paired_p(differences) if len(pairs.seeds) >= ENOUGH_SEEDS else 0.0
+        of_seeds = paired_p(differences) if len(pairs.seeds) >= ENOUGH_SEEDS else None
+        return of_seeds or 0.0  # seeds that agree have a p, too, through their examples
     resamples = errors.resampled_differences(pairs)
     if len(pairs.seeds) < ENOUGH_SEEDS:
         return bootstrap(float(differences.mean()), resamples.mean(axis=0), pairs.known.shape[1]).p

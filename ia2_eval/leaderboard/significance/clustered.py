@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ia2_eval.leaderboard.significance.evidence import Evidence
 from ia2_eval.leaderboard.significance.over_seeds import paired_t
@@ -22,8 +21,11 @@ def over_datasets(differences: Mapping[str, Sequence[float]]) -> Evidence:
     Args:
         differences: of each cluster, one per (N, seed) or more.
     """
-    means = [sum(of_cluster) / len(of_cluster) for of_cluster in differences.values()]
-    return paired_t(means, "clusters", "datasets")
+    return paired_t(cluster_means(differences), "clusters", "datasets")
+
+
+def cluster_means(differences: Mapping[str, Sequence[float]]) -> list[float]:
+    return [sum(of_cluster) / len(of_cluster) for of_cluster in differences.values()]
 
 
 def clusters(evals_of: Mapping[str, set[str]]) -> dict[str, str]:
@@ -32,13 +34,9 @@ def clusters(evals_of: Mapping[str, set[str]]) -> dict[str, str]:
     Args:
         evals_of: the sets that each source is evaluated on.
     """
-    names: dict[str, str] = {}
-    sources: dict[Hashable, set[str]] = defaultdict(set)
+    parts: list[tuple[set[str], set[str]]] = []  # sources, and the sets of them
     for source, evals in evals_of.items():
-        joined = {source}.union(*(sources[name] for name in evals))
-        for name in {name for other in joined for name in evals_of[other]}:
-            sources[name] = joined
-    for joined in sources.values():
-        for source in joined:
-            names[source] = "+".join(sorted(joined))
-    return {source: names.get(source, source) for source in evals_of}
+        touched = [part for part in parts if part[1] & evals]
+        joined = {source}.union(*(part[0] for part in touched)), evals.union(*(part[1] for part in touched))
+        parts = [*(part for part in parts if part not in touched), joined]
+    return {source: "+".join(sorted(sources)) for sources, _ in parts for source in sources}

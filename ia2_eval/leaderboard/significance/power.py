@@ -79,16 +79,27 @@ def detectable(spread: float, units: int, shared: float = 0.0) -> float | None:
     return float(brentq(lambda difference: power(difference, spread, units, shared) - POWER, 0, high, xtol=1e-9))
 
 
-def examples_needed(difference: float, spread: float) -> float:
-    """Least number of examples with 80 % power, by the normal distribution; inf for a difference of 0.
+def power_over_examples(difference: float, spread: float, n: int) -> float:
+    """Chance that McNemar's test of n examples is significant at `LEVEL`, by the normal distribution (Connor 1987).
 
-    n = ((z(0.975) sqrt(m) + z(0.8) s) / d)^2 (Connor 1987): without a difference the variance is the second moment
-    m = s^2 + d^2, at the difference d it is s^2.
+    Phi((|d| sqrt(n) - z(0.975) sqrt(m)) / s): without a difference the variance of an example is the second moment
+    m = s^2 + d^2, at the difference d it is s^2. The other tail is left out.
 
     Args:
-        difference: mean over examples.
+        difference: mean over examples, the true one.
         spread: standard deviation over examples.
+        n: examples.
     """
+    from scipy.special import ndtr, ndtri
+
+    if not spread:
+        return 1.0 if difference else 0.0
+    reach = float(ndtri(1 - LEVEL / 2)) * sqrt(spread**2 + difference**2)
+    return float(ndtr((abs(difference) * sqrt(n) - reach) / spread))
+
+
+def examples_needed(difference: float, spread: float) -> float:
+    """Least number of examples with 80 % power in `power_over_examples`; inf for a difference of 0."""
     from scipy.special import ndtri
 
     if not difference:

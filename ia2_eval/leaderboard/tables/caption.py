@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from ia2_eval.leaderboard.results.aggregate import Row
 from ia2_eval.leaderboard.results.headline import PUBLISHED, Confidence, Headline
 from ia2_eval.leaderboard.results.summary import describe_intervals
+from ia2_eval.leaderboard.style import column_title
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.calibration import BINS
 
@@ -63,9 +64,10 @@ def caption(
     spread = "sample" if protocol == "strict" else "population"
     over = []
     if seeds:
-        over.append(f"Mean over {'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds ({spread} std)")
-    if any(row.seeds_expected is None for row in rows):
-        over.append("no ICL: one evaluation")
+        count = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+        over.append(f"Mean over {count} {'seed' if count == '1' else 'seeds'} ({spread} std)")
+    if single := dict.fromkeys(column_title(row.column) for row in rows if row.seeds_expected is None):
+        over.append(f"{', '.join(single)}: one evaluation")
     per_cent = " and ".join(name for name in metrics if name != "ECE")
     yield f"{'; '.join(over)}; n: evaluated examples. In per cent: {per_cent}."
     yield from _generations(protocol, reported, metrics, shares) if "unparsed" in metrics else _labels(reported)

@@ -14,7 +14,7 @@ h1 { font-size: 1.5rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1.5rem 0 0.5rem; }
-caption { text-align: left; font-weight: 600; padding-bottom: 0.4rem; white-space: nowrap; }
+caption { text-align: left; font-weight: 600; padding-bottom: 0.4rem; }
 th, td { padding: 0.25rem 0.6rem; text-align: right; white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }
 thead th[colspan] { text-align: center; white-space: normal; border-bottom: 1px solid #8888; }

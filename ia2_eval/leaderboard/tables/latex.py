@@ -49,10 +49,15 @@ HEAD = r"""% Tables to \input into a document that has
 """
 
 
-def to_latex(tables: Sequence[Table]) -> str:
+def to_latex(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[str]]] = ()) -> str:
     """One `table` environment each, no wider than the page; its caption has the title and all remarks. A fragment to
-    \\input. Best values are bold."""
-    return HEAD + "".join(f"\n{_table(table)}" for table in tables)
+    \\input. Best values are bold.
+
+    Args:
+        tables: in order.
+        remarks: heading and lines, such as failed cells; a paragraph each, behind the tables.
+    """
+    return HEAD + "\n".join(["", *map(_table, tables), *(_paragraph(*remark) for remark in remarks)])
 
 
 def escaped(text: str) -> str:
@@ -79,6 +84,11 @@ def _table(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _paragraph(heading: str, lines: Sequence[str]) -> str:
+    items = [rf"\item {escaped(line)}" for line in lines]
+    return "\n".join([rf"\paragraph{{{escaped(heading)}}}", r"\begin{itemize}", *items, r"\end{itemize}", ""])
 
 
 def _head(table: Table, keys: Sequence[str]) -> list[str]:

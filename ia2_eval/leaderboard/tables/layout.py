@@ -49,7 +49,8 @@ def tables(groups: Sequence[Group], rows: Sequence[Row], results: Results | None
                 table = _table(title, section, at, shown, section_rows, single_token, oracle=False)
                 found.append(table if results is None else _marked(table, results, at, shown))
                 trained = [group for group in shown if group.trained]
-                if section.protocol == "strict" and trained:
+                at = places(trained, single_token)
+                if section.protocol == "strict" and at:
                     found.append(_table(title, section, at, trained, section_rows, single_token, oracle=True))
     return found
 
@@ -73,12 +74,14 @@ def _table(
     columns = column_styles(group.column for group in groups)
     reported = groups[0].headline(at[0].eval)  # alike for all of them
     wanted: tuple[Selection, ...] = ("oracle",) if oracle else section.selections
+    wanted_places = frozenset(at)
     shown = {
-        (Place(row.N, row.source, row.eval), row.column, row.metric): row
+        (place, row.column, row.metric): row
         for row in rows
         if row.selection in wanted and row.column in columns
+        if (place := Place(row.N, row.source, row.eval)) in wanted_places
     }
-    there = {metric for place, _, metric in shown if place in at}
+    there = {metric for _, _, metric in shown}
     wished = headline(section.protocol, single_token, published=True)
     metrics = {"acc": reported.accuracy}
     if single_token or reported.calibration in there:
@@ -92,7 +95,7 @@ def _table(
             return (MISSING,) * len(metrics)
         return tuple(_value(shown.get((place, column, metric)), head) for metric in metrics.values())
 
-    in_table = [row for (place, _, metric), row in shown.items() if place in at and metric in metrics.values()]
+    in_table = [row for row in shown.values() if row.metric in metrics.values()]
     examples = {Place(row.N, row.source, row.eval): str(row.n) for row in in_table}
     stacks = {place: tuple(stack(place, column) for column in columns) for place in at}
     return Table(
@@ -114,9 +117,7 @@ def _table(
                 tuple(metrics),
                 in_table,
                 recorded=there,
-                shares=[
-                    row.mean / row.n for (place, _, metric), row in shown.items() if place in at and metric == "ece_n"
-                ],
+                shares=[row.mean / row.n for row in shown.values() if row.metric == "ece_n"],
                 oracle="oracle" in wanted,
                 mixed=reported != wished and wished.accuracy in there,
                 absent=any(ABSENT in values for of_place in stacks.values() for values in of_place),
@@ -130,11 +131,11 @@ def _marked(table: Table, results: Results, at: Sequence[Place], groups: Sequenc
     from ia2_eval.leaderboard.significance.best import BEST_CAPTION, significant_best
 
     columns = list(column_styles(group.column for group in groups))
-    marks = set()
+    marks: set[Mark] = set()
     compared = False
     for i, place in enumerate(at):
         row = [group for group in groups if group.source == place.source and place.n in training_sizes(groups, group)]
-        if len(row) < 2:
+        if sum(place.eval in group.evals and bool(group.records) for group in row) < 2:
             continue
         compared = True
         best = significant_best(results, row, place.eval)

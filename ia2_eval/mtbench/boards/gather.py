@@ -42,8 +42,9 @@ def gather(directories: Sequence[Path]) -> Gathered:
     }
     benches: dict[str, Sources] = {}
     for directory, sources in found.items():
-        of_model = {model: names[directory, model] for model in sources.models}
-        for model, name in of_model.items():
+        rated = [row.model for row in sources.judgments]
+        for model in dict.fromkeys([*sources.answers, *rated]):
+            name = names[directory, model]
             bench = _bench(model, sources, settings.get(name))
             into = benches.setdefault(bench, Sources())
             _add(into, sources, model, name)
@@ -59,10 +60,12 @@ def _distinct(directories: Sequence[Path]) -> list[Path]:
 
 
 def _read(directory: Path) -> Sources:
-    try:
-        return read_sources(directory, ())
-    except UserError as error:
-        raise UserError(f"no board of {directory}: {str(error).replace(', or give --judgments FILE', '')}") from error
+    if not any(directory.glob("model_answer/*.jsonl")) and not any(directory.glob("model_judgment/*.jsonl")):
+        raise UserError(
+            f"{directory} is no MT-Bench directory: it has neither model_answer/*.jsonl nor model_judgment/*.jsonl. "
+            "Give the --out of `ia2-eval mtbench` generate, sweep, judge or compare"
+        )
+    return read_sources(directory, ())
 
 
 def _names(found: Mapping[Path, Sources]) -> dict[tuple[Path, str], str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from math import isfinite
 from pathlib import PurePath
-from typing import Literal, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 from ia2_eval.mtbench.generation.answer_settings import AnswerSettings
 from ia2_eval.mtbench.reports.estimates import Estimate
@@ -62,47 +63,90 @@ class BoardRow:
 def board_rows(bench: str, results: Results, settings: Mapping[str, AnswerSettings]) -> Iterator[BoardRow]:
     """Scores by each judge, then measures of degeneration."""
     for scored in results.scored:
-        made = how_made(settings.get(scored.model))
-        judged = how_judged(scored)
+        head = judged(answered(bench, scored.model, settings), scored)
         for turn, category, score, failed in scored.parts:
-            yield BoardRow(
-                origin="ours",
-                bench=bench,
-                model=scored.model,
-                quantity="score",
-                turn=turn,
-                category=category,
-                failed=failed,
-                duplicates=scored.n_duplicates,
-                **judged,  # type: ignore[arg-type]
-                **made,  # type: ignore[arg-type]
-                **_estimate(score),  # type: ignore[arg-type]
-            )
+            yield _measured(replace(head, turn=turn, category=category, failed=failed), score)
     for model, found in results.degeneration.items():
-        made = how_made(settings.get(model))
+        head = answered(bench, model, settings)
         for measure, turn, category, estimate in found.parts:
             if estimate is not None:
-                yield BoardRow(
-                    origin="ours",
-                    bench=bench,
-                    model=model,
-                    quantity=measure,
-                    turn=turn,
-                    category=category,
-                    **made,  # type: ignore[arg-type]
-                    **_estimate(estimate),  # type: ignore[arg-type]
-                )
+                yield _measured(replace(head, quantity=measure, turn=turn, category=category), estimate)
 
 
-def how_judged(scored: ModelScores) -> dict[str, str | int | None]:
-    """Who gave these scores."""
-    prompts = sorted({row.judge[1] for row in scored.rated})
-    repeats = Counter((row.question_id, row.turn, row.sample) for row in scored.rated)
-    return {
-        "judge": scored.judge,
-        "served_by": " ".join(scored.served_by) or None,
-        "judge_prompts": " ".join(prompts) or None,
-        "repeats": max(repeats.values(), default=None),
-        "first_judged": min(scored.dates, default=None),
-        "last_judged": max(scored.dates, default=None),
-    }
+def answered(bench: str, model: str, settings: Mapping[str, AnswerSettings]) -> BoardRow:
+    """How a model's answers were made, as far as it is known."""
+    row = BoardRow(origin="ours", bench=bench, model=model, quantity="score")
+    made = settings.get(model)
+    if made is None:
+        return row
+    decoding = made.decoding
+    return replace(
+        row,
+        base=base_name(made),
+        adapter=made.adapter,
+        prompts=made.prompt_set or "chat",
+        temperature=f"{decoding.temperature:g}" if isinstance(decoding.temperature, float) else decoding.temperature,
+        top_p=decoding.top_p,
+        top_k=decoding.top_k,
+        min_p=decoding.min_p,
+        repetition_penalty=decoding.repetition_penalty,
+        penalty_scope=decoding.penalty_scope,
+        frequency_penalty=decoding.frequency_penalty,
+        presence_penalty=decoding.presence_penalty,
+        max_new_tokens=decoding.max_new_tokens,
+        samples=decoding.samples,
+        seed=decoding.seed,
+        clean_up=made.clean_up,
+    )
+
+
+def base_name(made: AnswerSettings) -> str:
+    """A local directory is named by its last part: a path of this machine means nothing to the reader."""
+    path = PurePath(made.model.base)
+    return path.name if path.is_absolute() or path.name in ("", "..") else made.model.base
+
+
+def judged(row: BoardRow, scored: ModelScores) -> BoardRow:
+    """The row with who gave these scores."""
+    repeats = Counter((rated.question_id, rated.turn, rated.sample) for rated in scored.rated)
+    return replace(
+        row,
+        judge=scored.judge,
+        served_by=" ".join(scored.served_by) or None,
+        judge_prompts=" ".join(sorted({rated.judge[1] for rated in scored.rated})) or None,
+        repeats=max(repeats.values(), default=None),
+        first_judged=min(scored.dates, default=None),
+        last_judged=max(scored.dates, default=None),
+        duplicates=scored.n_duplicates,
+    )
+
+
+def to_csv(rows: Sequence[BoardRow]) -> str:
+    """CSV with a header. Numbers in full precision; None is an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(BoardRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def to_parquet(rows: Sequence[BoardRow]) -> bytes:
+    """Parquet with the columns of the CSV, typed."""
+    import pyarrow
+    import pyarrow.parquet
+
+    types = {int: pyarrow.int64(), float: pyarrow.float64()}
+    schema = pyarrow.schema(
+        (name, next((types[kind] for kind in get_args(hint) if kind in types), pyarrow.string()))
+        for name, hint in get_type_hints(BoardRow).items()
+    )
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows], schema=schema), sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _measured(row: BoardRow, estimate: Estimate | None) -> BoardRow:
+    if estimate is None:
+        return replace(row, n=0, questions=0)
+    value, lower, upper = (number if isfinite(number) else None for number in estimate[:3])
+    return replace(row, value=value, lower=lower, upper=upper, n=estimate.n, questions=estimate.questions)

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ia2_eval.leaderboard.style import FAINT, FAINTEST, STRONG
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -13,7 +15,7 @@ CELL_WIDTH, CELL_HEIGHT = 0.72, 0.3  # inches
 LONGEST_UPRIGHT = 10  # characters of a column's name; longer ones are turned
 CHARACTER = 0.075  # inches, of a label
 NARROWEST = 5.4  # inches; less has no room for title and caption
-EMPTY = "#EEEEEE"
+EMPTY = FAINTEST
 
 
 class Cell(NamedTuple):
@@ -82,7 +84,7 @@ def heat_map(panels: Sequence[Sequence[Panel]], scale: Scale, title: str, captio
     bar.set_label(scale.name)
     bar.outline.set_visible(False)
     figure.suptitle(titled, fontsize=10)
-    figure.supxlabel(said, fontsize=8, color="#444444")
+    figure.supxlabel(said, fontsize=8, color=STRONG)
     return figure
 
 
@@ -95,7 +97,7 @@ def _draw(ax: Any, panel: Panel, colours: Any, names_rows: bool, turned: bool) -
             face = to_rgb(EMPTY if cell is None else colours.to_rgba(cell.value))
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=1))
             shown = "–" if cell is None else cell.text
-            ink = "#888888" if cell is None else _ink(face)
+            ink = FAINT if cell is None else _ink(face)
             weight = "bold" if cell is not None and cell.bold else "normal"
             ax.text(x, y, shown, ha="center", va="center", fontsize=8, color=ink, weight=weight)
     ax.set_xlim(-0.5, len(panel.columns) - 0.5)

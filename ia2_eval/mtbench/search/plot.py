@@ -5,12 +5,13 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from ia2_eval.leaderboard.style import BLUE, FAINTER, VERMILION
 from ia2_eval.mtbench.search.result import Gain, RoundResult, SearchResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DEV, HELD_OUT, OTHERS = "#D55E00", "#0072B2", "#888888"  # of Okabe and Ito's colour-blind-safe palette, but the grey
+DEV, HELD_OUT, OTHERS = VERMILION, BLUE, FAINTER
 PANELS_PER_LINE = 3
 DODGE = 0.08
 

@@ -1,0 +1,164 @@
+"""The gate from the command line, with the embedded model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import ia2_training.losses
+import pytest
+from typer.testing import CliRunner, Result
+
+import ia2_eval.regression.create as create_module
+from ia2_eval.cli import app
+from ia2_eval.errors import UserError
+from ia2_eval.leaderboard.results.read import read_run
+from ia2_eval.regression.create import changed_files
+from ia2_eval.regression.reference import load_reference
+
+RECIPE = """
+name: tiny
+base: embedded
+benchmarks: [{source: embedded_time, n: 4}]
+seeds: [0, 1]
+methods: [no_icl, icl, sft, ia2]
+learning_rates: [3.0e-3]
+epochs: 3
+limit: 12
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("gate")
+    (directory / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(create_module, "changed_files", list)
+        result = run("reference", "create", directory / "recipe.yaml", "--out", directory / "tiny")
+    assert result.exit_code == 0, result.output
+    return directory / "tiny"
+
+
+def test_a_reference_has_what_a_comparison_needs(reference: Path) -> None:
+    loaded = load_reference(reference)
+    stored = loaded.manifest.stored
+    cells = {record.key: record.cell for record in loaded.run.records}
+    assert len(cells) == 1 + 2 + 4
+    assert sorted((cells[key].method, cells[key].seed) for key in stored) == [("ia2", 0), ("sft", 0)]
+    assert sorted(path.name for path in (reference / "adapters").iterdir()) == sorted(stored)
+    config = json.loads((reference / "adapters" / stored[0] / "adapter_config.json").read_bytes())
+    assert config["base_model_name_or_path"] == "embedded"
+    samples = (sample for record in loaded.run.records for sample in loaded.run.samples(record.evaluations[0]))
+    assert {sample.next_token for sample in samples} == {None}
+    assert not (reference / ".lock").exists()
+
+
+def test_nothing_has_changed(reference: Path, tmp_path: Path) -> None:
+    result = run("regress", reference, "--junit", tmp_path / "junit.xml", "--out", tmp_path / "rerun")
+    assert result.exit_code == 0, result.output
+    assert "compared bit by bit" in result.output
+    assert "PASS        stored adapter · Time N=4 IA2" in result.output
+    assert result.output.rstrip().rpartition("\n")[2].startswith("pass: 6 pass, 0 regression, 0 cannot tell")
+    suites = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert suites.get("tests") == "6" and suites.get("failures") == suites.get("errors") == "0"
+
+    results = run("regress", reference, "--results", tmp_path / "rerun" / "retrained")
+    assert "compared by intervals, since rounding may differ: the results were not made here" in results.output
+    lines = [line.split(" · ")[0] for line in results.output.splitlines() if " · " in line]
+    assert "PASS        base" in lines  # log-likelihoods agree
+    assert "CANNOT TELL retrained" in lines  # 24 answers are too few for an interval
+    assert results.exit_code == 2
+
+
+def test_a_broken_loss_is_caught(reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = ia2_training.losses.distance_per_example
+    monkeypatch.setattr(ia2_training.losses, "distance_per_example", lambda *args, **kw: right(*args, **kw) / 4)
+    result = run("regress", reference)
+    assert result.exit_code == 1, result.output
+    caught = [line for line in result.output.splitlines() if line.startswith("REGRESSION")]
+    assert len(caught) == 1 and "retrained · Time N=4 IA2" in caught[0]
+    assert "2 of 2 trainings went differently" in caught[0]
+
+
+def test_a_changed_benchmark_cannot_be_told(reference: Path, tmp_path: Path) -> None:
+    """As if the reference had been made of other data: other prompts, another fingerprint."""
+    copy = tmp_path / "reference"
+    shutil.copytree(reference, copy)
+    run_there = read_run(copy)
+    for path in (copy / "records").glob("*.json"):
+        path.unlink()
+    (copy / "plan.json").unlink()
+    for record in run_there.records:
+        cell = record.cell.model_copy(update={"data": "0" * 64})
+        changed = record.model_copy(update={"cell": cell, "key": cell.key})
+        (copy / "records" / f"{cell.key}.json").write_text(changed.model_dump_json(), encoding="utf-8")
+        samples = copy / record.evaluations[0].samples
+        rows = [json.loads(line) | {"prompt_sha256": "0" * 64} for line in samples.read_text().splitlines()]
+        samples.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = run("regress", copy)
+    assert result.exit_code == 2, result.output
+    assert "another version of the benchmark: 12 of 12 prompts differ" in result.output
+
+
+def test_a_reference_is_not_made_of_code_that_nobody_can_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(create_module, "changed_files", lambda: ["ia2_eval/cli.py"])
+    with pytest.raises(UserError, match=r"not committed \(ia2_eval/cli.py\): commit them"):
+        run_refused("reference", "create", "demo", "--out", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_reference_is_not_overwritten(reference: Path) -> None:
+    with pytest.raises(UserError, match="is a reference already"):
+        run_refused("reference", "create", "demo", "--out", reference)
+
+
+def test_what_changed_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(create_module, "CHECKOUT", tmp_path)
+    assert changed_files() == []  # an installed package is in no checkout
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    for folder in ("ia2_eval", "leaderboards"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "new.txt").write_text("x")
+    assert changed_files() == ["ia2_eval/"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path / "absent", "there is no reference '.*absent'"),
+        (lambda path: path, "has no reference.json"),
+    ],
+)
+def test_no_reference(tmp_path: Path, make: object, message: str) -> None:
+    assert callable(make)
+    with pytest.raises(UserError, match=message):
+        run_refused("regress", make(tmp_path))
+
+
+def test_damaged_references_are_named(reference: Path, tmp_path: Path) -> None:
+    shutil.copytree(reference, tmp_path / "copy")
+    next((tmp_path / "copy" / "records").glob("*.json")).write_text("{")
+    with pytest.raises(UserError, match=r"is damaged:\n  records/"):
+        run_refused("regress", tmp_path / "copy")
+    (tmp_path / "copy" / "reference.json").write_text("{}")
+    with pytest.raises(UserError, match=r"reference.json: name: Field required"):
+        run_refused("regress", tmp_path / "copy")
+
+
+def test_results_of_earlier_code_do_not_count(reference: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("x")
+    with pytest.raises(UserError, match="is not empty: results of other code must not count"):
+        run_refused("regress", reference, "--out", tmp_path)
+
+
+def run_refused(*arguments: object) -> None:
+    exception = run(*arguments).exception
+    assert exception is not None
+    raise exception
