@@ -101,7 +101,7 @@ def _record(cell: Cell, evaluations: tuple[Evaluation, ...], rng: np.random.Gene
         train_loss=0.01,
         stopped="budget",
     )
-    versions = {name: "1.2.3" for name in ("python", "ia2-eval", "lm_eval", "torch", "transformers", "peft", "numpy")}
+    versions = dict.fromkeys(("python", "ia2-eval", "lm_eval", "torch", "transformers", "peft", "numpy"), "1.2.3")
     return Record(
         key=cell.key,
         cell=cell,
@@ -189,7 +189,7 @@ def _label_row(confidence: float, correct: bool, labels: Sequence[str], number: 
 def _text_row(confidence: float, correct: bool, number: int) -> dict[str, Any]:
     text = f"{number + 3} apples and {number} pears are {2 * number + 3} fruits, of which none is eaten.\n" * 3
     text += f"#### {2 * number + (3 if correct else 4)}"
-    ends = list(range(4, len(text), 4)) + [len(text)]
+    ends = [*range(4, len(text), 4), len(text)]
     return {
         "prompt_sha256": f"{number:064x}",
         "prediction": text,

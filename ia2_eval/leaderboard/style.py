@@ -34,7 +34,9 @@ class MethodStyle(NamedTuple):
         return {**self.curve, "elinewidth": 1, "capsize": 2.5}
 
 
-KNOWN: dict[str, MethodStyle] = {  # in table order; Okabe and Ito's colour-blind-safe palette
+# In table order; Okabe and Ito's palette. Any two of its colours, and of those of other methods, can be told apart by
+# colour-blind readers, which a test simulates; no figure depends on it, as markers or labels differ, too.
+KNOWN: dict[str, MethodStyle] = {
     "no_icl": MethodStyle("no ICL", "#000000", "X"),
     "icl": MethodStyle("ICL", "#CC79A7", "o"),
     "sft": MethodStyle("SFT", "#D55E00", "s"),
@@ -46,7 +48,7 @@ KNOWN: dict[str, MethodStyle] = {  # in table order; Okabe and Ito's colour-blin
 }
 
 # For methods that users add. The lengths have no common divisor, so that 28 pairs pass before one comes again.
-OTHER_COLOURS = ("#999933", "#44AA99", "#332288", "#888888")
+OTHER_COLOURS = ("#332288", "#DDCC77", "#661100", "#BBBBBB")
 OTHER_MARKERS = ("<", ">", "p", "h", "8", "d", "H")
 
 # A variant has the colour of its method. The lengths have no common divisor either.
@@ -56,7 +58,8 @@ VARIANT_LINES = ("--", ":", "-.")
 # For what is no method.
 BLUE, VERMILION = "#0072B2", "#D55E00"
 STRONG, FAINT, FAINTER, FAINTEST = "#555555", "#777777", "#999999", "#EEEEEE"
-FAINT_LINE = {"color": FAINT, "linestyle": ":", "linewidth": 1.2}
+GRID = "#DDDDDD"
+FAINT_LINE: dict[str, Any] = {"color": FAINT, "linestyle": ":", "linewidth": 1.2}
 """Arguments of matplotlib's `plot` for what results are compared with, such as chance."""
 
 RC_PARAMS = {
@@ -66,7 +69,7 @@ RC_PARAMS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "grid.color": "#DDDDDD",
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.6,
     "legend.frameon": False,

@@ -1,8 +1,8 @@
 """Whether colours can be told apart by colour-blind readers, by simulation.
 
-What holds: under normal vision and complete protanopia, deuteranopia and tritanopia (Machado et al. 2009) any two of
-the known methods differ by `FAR` or more in CIEDE2000 (Sharma et al. 2005); about 1 is just visible side by side, 10 at
-a glance. Markers differ for all of them besides, so that no figure depends on colour alone.
+What holds: in normal vision and in complete protanopia, deuteranopia and tritanopia (Machado et al. 2009) any two of
+the twelve colours of methods differ by `FAR` or more in CIEDE2000 (Sharma et al. 2005), where about 1 is just visible
+side by side. Markers differ, too, so that no figure depends on colour alone.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 import ia2_eval
-from ia2_eval.leaderboard import style
-from ia2_eval.leaderboard.style import KNOWN, OTHER_COLOURS, method_styles
+from ia2_eval.leaderboard.style import BLUE, KNOWN, OTHER_COLOURS, VERMILION, method_styles
 
-FAR = 8.0
+FAR = 10.0
 VISIONS = {  # of linear RGB; Machado, Oliveira and Fernandes 2009, table 1, severity 1
     "normal": np.eye(3),
     "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
@@ -35,7 +34,9 @@ def linear(colour):
 
 def lab(rgb):
     """CIELAB of linear RGB, white D65."""
-    xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    xyz = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
     x, y, z = (
         t ** (1 / 3) if t > (6 / 29) ** 3 else t / (3 * (6 / 29) ** 2) + 4 / 29
         for t in xyz @ np.clip(rgb, 0, 1) / [0.95047, 1, 1.08883]
@@ -90,13 +91,22 @@ def distances(colours, vision):
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_known_methods_can_be_told_apart(vision):
-    found = distances([known.colour for known in KNOWN.values()], vision)
+def test_methods_can_be_told_apart_by_their_colour(vision):
+    found = distances([*(known.colour for known in KNOWN.values()), *OTHER_COLOURS], vision)
+    assert len(found) == 12 * 11 / 2
     assert min(found.values()) >= FAR, min(found, key=found.get)
+    assert distances([BLUE, VERMILION], vision)[BLUE, VERMILION] >= FAR
 
 
-if __name__ == "__main__":
-    for v in VISIONS:
-        names = {k.colour: n for n, k in KNOWN.items()} | {c: c for c in OTHER_COLOURS}
-        f = distances(list(names), v)
-        print(v, [(names[a], names[b], round(float(d), 1)) for (a, b), d in sorted(f.items(), key=lambda p: p[1])[:8]])
+def test_methods_can_be_told_apart_without_colour():
+    styles = method_styles([*KNOWN, *(f"method_{i}" for i in range(4))])
+    assert len({looks.marker for looks in styles.values()}) == len(styles)
+
+
+def test_colours_come_from_the_style_only():
+    package = Path(ia2_eval.__file__).parent
+    named = re.compile(r"[\"']#[0-9A-Fa-f]{3,8}[\"']|[\"']C[0-9][\"']|[\"']tab:")
+    drawing = {path.name: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    drawing = {name: text for name, text in drawing.items() if "matplotlib" in text and name != "style.py"}
+    assert len(drawing) > 8
+    assert [name for name, text in drawing.items() if named.search(text)] == []

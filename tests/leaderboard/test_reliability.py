@@ -7,7 +7,7 @@ import pytest
 from synthetic_run import generation, make_record, sample, write_run
 
 from ia2_eval.leaderboard.build import build
-from ia2_eval.leaderboard.figures.reliability_plot import reliability_figure
+from ia2_eval.leaderboard.figures.reliability_plot import BELOW, COUNTS, SIDE, bars_of, reliability_figure
 from ia2_eval.leaderboard.results.groups import group_records
 from ia2_eval.leaderboard.results.reliability import Reliability, pool
 from ia2_eval.leaderboard.results.results import read_results
@@ -25,11 +25,37 @@ def pooled(tmp_path, records, rows, benchmark="sst2"):
     return reliability
 
 
-def panel_of(reliability):
-    """The only diagram and its counts."""
-    styles = column_styles([Column("icl")])
-    figure = reliability_figure({(4, Column("icl")): reliability}, [4], styles, "title", "confidence")
-    return figure.axes
+class Panel:
+    """The only diagram of a figure and its counts, in units of their axes."""
+
+    def __init__(self, reliability):
+        styles = column_styles([Column("icl")])
+        figure = reliability_figure({(4, Column("icl")): reliability}, [4], styles, "title", "confidence")
+        (self.paper,) = figure.axes
+        diagonal = next(line for line in self.paper.lines if line.get_linestyle() == "--")
+        self.x, self.y = diagonal.get_xdata()[0], diagonal.get_ydata()[0]
+        (self.title,) = [text.get_text() for text in self.paper.texts if text.get_text().startswith("ICL")]
+
+    def boxes(self, label):
+        """(left, right, bottom, top) of each."""
+        y, height = (self.y - BELOW - COUNTS, COUNTS) if label == "samples" else (self.y, SIDE)
+        found = []
+        for patch in self.paper.patches:
+            if patch.get_label() == label:
+                for corners in patch.get_path().to_polygons(closed_only=False):
+                    (left, low), (right, high) = corners.min(axis=0), corners.max(axis=0)
+                    found.append(
+                        ((left - self.x) / SIDE, (right - self.x) / SIDE, (low - y) / height, (high - y) / height)
+                    )
+        return found
+
+    def points(self):
+        return [
+            ((x - self.x) / SIDE, (y - self.y) / SIDE)
+            for line in self.paper.lines
+            if line.get_label() == "narrow"
+            for x, y in zip(*line.get_data(), strict=True)
+        ]
 
 
 def test_reliability_pools_the_seeds_of_the_reported_learning_rate(tmp_path):
@@ -53,12 +79,13 @@ def test_reliability_pools_the_seeds_of_the_reported_learning_rate(tmp_path):
     # one bin of 3 (confidence .55, accuracy 1), one of 9 (confidence (.95 + .95 + 1) / 3, accuracy 2/3)
     assert reliability.ece == pytest.approx(3 / 12 * 0.45 + 9 / 12 * (2.9 / 3 - 2 / 3))
 
-    diagram, histogram = panel_of(reliability)
-    assert "n 12 (3 seeds)" in diagram.get_title()
-    assert [bar.get_height() for bar in histogram.patches] == [3, 9]
-    accuracy_bars, gap_bars = diagram.patches[::2], diagram.patches[1::2]
-    assert [bar.get_height() for bar in accuracy_bars] == pytest.approx([1, 2 / 3])
-    assert [bar.get_y() + bar.get_height() for bar in gap_bars] == pytest.approx([0.55, 2.9 / 3])  # up to confidence
+    panel = Panel(reliability)
+    assert "n 12 (3 seeds)" in panel.title
+    assert [top for *_, top in panel.boxes("samples")] == pytest.approx([3 / 9, 1])
+    assert "9" in [text.get_text() for text in panel.paper.texts]  # the number of the highest one
+    assert [box[2:] for box in panel.boxes("accuracy")] == [pytest.approx((0, 1)), pytest.approx((0, 2 / 3))]
+    gaps = [box[2:] for box in panel.boxes("gap")]  # up, or down, to the mean confidence
+    assert gaps == [pytest.approx((0.55, 1)), pytest.approx((2 / 3, 2.9 / 3))]
 
 
 def test_many_reliability_diagrams_are_wrapped():
@@ -67,16 +94,26 @@ def test_many_reliability_diagrams_are_wrapped():
     diagrams = {(n, column): Reliability(bins, 0.3, 1, 2) for n in (4, 8) for column in columns}
     figure = reliability_figure(diagrams, [4, 8], column_styles(columns), "title", "confidence")
     figure.draw_without_rendering()
-    panels = [panel for panel in figure.axes if panel.get_title()]
-    methods = [panel.get_title().rsplit("\n", 1)[0].replace("\n", " ") for panel in panels]
+    (paper,) = figure.axes
+    titles = [text for text in paper.texts if "ECE" in text.get_text() and "n 2" in text.get_text()]
+    methods = [text.get_text().rsplit("\n", 1)[0].replace("\n", " ") for text in titles]
     assert methods == [style.title for style in column_styles(columns).values()] * 2
-    of_line = Counter(round(panel.get_position().y1, 3) for panel in panels)
+    of_line = Counter(round(text.get_position()[1], 3) for text in titles)
     assert [of_line[y] for y in sorted(of_line, reverse=True)] == [5, 5, 3, 5, 5, 3]
-    boxes = [panel.title.get_window_extent() for panel in panels]
-    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    names = [text for text in paper.texts if text.get_text().endswith("accuracy")]
+    assert [text.get_text() for text in names] == ["N = 4\naccuracy"] * 3 + ["N = 8\naccuracy"] * 3
+    boxes = [text.get_window_extent() for text in paper.texts if text.get_text()]
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1 for box in boxes)
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
-    labels = [panel.get_ylabel() for panel in panels if panel.get_ylabel()]
-    assert labels == ["N = 4\naccuracy"] * 3 + ["N = 8\naccuracy"] * 3
+    (low, high), (left, right) = paper.get_ylim(), paper.get_xlim()
+    assert (right - left, high - low) == tuple(figure.get_size_inches())  # inches on both axes: diagrams are square
+
+
+def test_a_method_that_is_missing_is_named():
+    styles = column_styles([Column("icl"), Column("sft")])
+    there = Reliability(tuple(reliability_bins([0.95], [True])), 0.05, 1, 1)
+    (paper,) = reliability_figure({(4, Column("icl")): there}, [4], styles, "title", "confidence").axes
+    assert "SFT\nmissing" in [text.get_text() for text in paper.texts]
 
 
 def test_paper_shows_the_published_confidence_of_the_most_likely_token(tmp_path):
@@ -120,17 +157,16 @@ def test_generated_texts_without_a_known_confidence_are_left_out_and_counted(tmp
     reliability = pooled(tmp_path, records, rows, "gsm8k")
     assert (reliability.n, reliability.samples, reliability.seeds) == (4, 8, 2)
     assert reliability.ece == pytest.approx((0.1 + 0.7) / 2)
-    diagram, _ = panel_of(reliability)
-    assert diagram.get_title() == "ICL\nECE 0.40\nn 4 of 8 (2 seeds)"
+    assert Panel(reliability).title == "ICL\nECE 0.40\nn 4 of 8 (2 seeds)"
 
 
 def test_without_any_known_confidence_there_is_no_ece_and_no_figure(tmp_path):
     record = make_record("icl", {"gsm8k": {"acc": 0.5, "unparsed": 0}}, source="gsm8k", examples=2)
     reliability = pooled(tmp_path, [record], [generation(None, True), generation(None, False)], "gsm8k")
     assert (reliability.bins, reliability.ece, reliability.samples) == ((), None, 2)
-    diagram, histogram = panel_of(reliability)
-    assert diagram.get_title() == "ICL\nno ECE\nn 0 of 2"
-    assert not diagram.patches and not histogram.patches
+    panel = Panel(reliability)
+    assert panel.title == "ICL\nno ECE\nn 0 of 2"
+    assert not panel.paper.patches
     assert not [path for path in build(tmp_path).paths if "reliability" in path.name]
 
 
@@ -163,11 +199,16 @@ def test_equal_mass_bins_are_drawn_from_their_least_to_their_greatest_confidence
         Bin(nowhere, nowhere, 0, None, None),
         Bin(0.625, 1.0, 12, 0.75, 0.25),
     )
-    diagram, histogram = panel_of(Reliability(bins, 0.2, 1, 62))
-    standing = [bar for bar in diagram.patches if bar.get_y() == 0]  # gaps do not stand on the axis here
-    drawn = [(bar.get_x(), bar.get_x() + bar.get_width(), bar.get_height()) for bar in standing]
-    assert drawn == [(0.25, 0.5, 0.5), (0.5, 0.5, 0.625), (0.625, 1, 0.25)]
-    assert [bar.get_height() for bar in histogram.patches] == [10, 40, 12]
-    assert list(histogram.get_yticks()) == [0, 40]
-    (point,) = [line for line in diagram.lines if line.get_marker() == "o"]  # a bar too narrow to be seen
-    assert (list(point.get_xdata()), list(point.get_ydata())) == ([0.5], [0.625])
+    panel = Panel(Reliability(bins, 0.2, 1, 62))
+    drawn = [(0.25, 0.5, 0, 0.5), (0.625, 1, 0, 0.25), (0.5, 0.5, 0, 0.625)]  # those with a width first
+    assert panel.boxes("accuracy") == [pytest.approx(box) for box in drawn]
+    assert [top for *_, top in panel.boxes("samples")] == pytest.approx([10 / 40, 12 / 40, 1])
+    assert len(panel.boxes("gap")) == 2
+    assert panel.points() == [pytest.approx((0.5, 0.625))]  # a bar too narrow to be seen
+
+
+def test_bars_are_those_of_the_bins_that_hold_something():
+    bins = reliability_bins([0.95, 0.55, 0.56], [True, False, True])
+    assert [bar.samples for bar in bars_of(bins)] == [2, 1]
+    assert [bar.accuracy for bar in bars_of(bins)] == [0.5, 1]
+    assert [bar.confidence for bar in bars_of(bins)] == pytest.approx([0.555, 0.95])

@@ -114,7 +114,9 @@ def test_results_of_lm_eval_stand_beside_those_of_a_run(tmp_path):
         assert [(row.method, row.N, row.seeds) for row in rows] == [("no_icl", 4, None), ("icl", 4, 3)]
         assert rows[1].mean == pytest.approx((0.5 + 0.5 + 0.9) / 3)
         (note,) = notes
-        assert note.startswith("1 records of cells that have another record, too, are left out (first: ")
+        assert note.startswith(
+            "1 files of lm-eval have results that a run, or a newer file, has, too: left out (first: "
+        )
         assert "lm/1/results_" in note
     limited = tmp_path / "limited"
     write_results(limited, {"ia2_sst2": (task("sst2"), metrics)}, limit=4.0, **same)
@@ -122,6 +124,27 @@ def test_results_of_lm_eval_stand_beside_those_of_a_run(tmp_path):
     groups, notes = group_records(results.records, results.plan, results.name)
     assert [group.method for group in groups] == ["icl"]
     assert "limit 4 instead of None: 1 records" in notes[0]
+
+
+def test_results_of_one_cell_in_several_places_are_put_together(tmp_path):
+    def write(name, accuracy, *tasks, date):
+        of_tasks = {task_name: (task(*where), {"acc,none": accuracy}) for task_name, *where in tasks}
+        write_results(tmp_path / name, of_tasks, shots=4, date=date)
+
+    sst2, fins, poems = ((f"ia2_sst2_to_{name}", name, "sst2") for name in ("sst2", "fins", "poems"))
+    write("a", 0.1, sst2, fins, date=1.0)
+    write("b", 0.2, fins, poems, date=2.0)
+    for names in ("ab", "ba"):
+        results = read_results([tmp_path / name for name in names])
+        (group,), notes = group_records(results.records, results.plan, results.name)
+        assert (group.missing, group.evals) == (0, ("sst2", "fins", "poems"))
+        rows = aggregate([group])
+        assert {(row.eval, row.mean, row.seeds, row.complete) for row in rows} == {
+            ("sst2", 0.1, 1, True),
+            ("fins", 0.2, 1, True),
+            ("poems", 0.2, 1, True),
+        }
+        assert "1 files of lm-eval" in notes[0] and f"{tmp_path}/a/results_" in notes[0]
 
 
 def test_what_is_no_directory_of_results(tmp_path: Path):

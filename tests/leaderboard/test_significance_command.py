@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from ia2_eval.cli import app
 from ia2_eval.errors import UserError
+from ia2_eval.experiments.adapter_specs import Lora
 from ia2_eval.leaderboard.significance.command import choose_pairs, compare_command
 from ia2_eval.leaderboard.style import Column
 from ia2_eval.scoring.calibration import expected_calibration_error
@@ -167,6 +169,17 @@ def test_what_has_no_seed_is_compared_with_every_seed(tmp_path):
         ("icl", "no_icl", "4", "3"),
         ("icl", "no_icl", "8", "3"),
     ]
+
+
+def test_untrained_columns_are_compared_once_for_all_adapters(tmp_path):
+    write(tmp_path, methods=("no_icl", "icl"), sources=("agn",))
+    for rank in (4, 8):
+        write(tmp_path, methods=("sft",), sources=("agn",), adapter=Lora(rank=rank))
+    (tmp_path / "plan.json").unlink()
+    _, _, lines = run(tmp_path)
+    pairs = [(line["method"], line["against"]) for line in lines if (line["test"], line["metric"]) == ("t", "acc")]
+    assert sorted(pairs) == [("icl", "no_icl"), *[("sft", "icl")] * 2, *[("sft", "no_icl")] * 2]
+    assert len({line["adapter"] for line in lines}) == 2
 
 
 def test_unmatched_seeds_are_counted_and_told(tmp_path):
@@ -324,3 +337,10 @@ def test_nothing_of_it_imports_torch():
     code = "import ia2_eval.leaderboard.significance.command as c, ia2_eval.leaderboard.significance.best, sys\n"
     code += "print({'torch', 'scipy', 'statsmodels', 'matplotlib'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_every_column_is_documented():
+    from ia2_eval.leaderboard.significance.tidy import COLUMNS
+
+    document = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
+    assert [name for name in COLUMNS if f"`{name}`" not in document] == []

@@ -68,6 +68,7 @@ def _metrics(
     pairs = list(_sizes(groups))
     reported = {benchmark: groups[0].headline(benchmark) for _, benchmark in pairs}  # alike for all groups
     rows = sorted(rows, key=lambda row: pairs.index((row.source, row.eval)))
+    without_size = {group.column for group in groups if group.n is None}
     accuracy = [row for row in rows if row.metric == reported[row.eval].accuracy]
     calibration = [row for row in rows if row.metric == reported[row.eval].calibration]
     floors = [row for row in rows if row.metric == NOISE_FLOOR and reported[row.eval].calibration == "ece"]
@@ -77,10 +78,10 @@ def _metrics(
             shown = [row for row in of_metric if row.ood == ood]
             if shown:
                 beside = [row for row in compared if row.ood == ood]
-                draw = partial(metric_figure, shown, styles, axis, _title(section, shown), beside)
+                draw = partial(metric_figure, shown, styles, without_size, axis, _title(section, shown), beside)
                 yield Drawing(draw, folder / f"{name}_vs_n{suffix}")
     if accuracy:
-        panels = [_panel(pair, groups, accuracy, calibration, floors) for pair in pairs]
+        panels = [panel_of(pair, groups, accuracy, calibration, floors) for pair in pairs]
         title = _title(section, [*accuracy, *calibration])
         here = {column: style for column, style in styles.items() if any(group.column == column for group in groups)}
         yield Drawing(partial(methods_figure, panels, here, title), folder / "methods")
@@ -94,7 +95,7 @@ def _sizes(groups: Sequence[Group]) -> dict[tuple[str, str], list[int | None]]:
     return sizes
 
 
-def _panel(
+def panel_of(
     pair: tuple[str, str],
     groups: Sequence[Group],
     accuracy: Sequence[Row],

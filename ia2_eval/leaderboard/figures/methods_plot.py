@@ -15,6 +15,7 @@ from ia2_eval.leaderboard.style import FAINT, FAINT_LINE, Column, MethodStyle
 from ia2_eval.leaderboard.tables.table import MISSING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME_LETTERS = 22  # in a line of a method's name
@@ -92,7 +93,7 @@ def _remarks(panels: Sequence[Panel]) -> list[str]:
     return ["; ".join(said)] if said else []
 
 
-def _draw_panel(panel: Any, shown: Panel, axis: Axis, styles: Mapping[Column, MethodStyle]) -> None:
+def _draw_panel(panel: Axes, shown: Panel, axis: Axis, styles: Mapping[Column, MethodStyle]) -> None:
     of_metric = shown.accuracy if axis is ACCURACY else shown.calibration
     for at, (column, style) in enumerate(styles.items()):
         sizes = shown.expected.get(column, ())
@@ -110,13 +111,14 @@ def _draw_panel(panel: Any, shown: Panel, axis: Axis, styles: Mapping[Column, Me
             middle = fsum(place for place, _ in of_reason) / len(of_reason)
             _say(panel, middle, f"N = {', '.join(size for _, size in of_reason)} {reason}")
     _draw_reference(panel, shown, axis)
-    panel.set_xlim(limits(*panel.dataLim.intervalx, axis) if of_metric else (0, axis.scale))
+    low, high = panel.dataLim.intervalx
+    panel.set_xlim(limits(float(low), float(high), axis) if of_metric else (0, axis.scale))
     panel.set_xlabel(axis.name)
     panel.grid(axis="x")
 
 
 def _draw_method(
-    panel: Any, rows: Sequence[Row | None], places: Sequence[float], style: MethodStyle, axis: Axis
+    panel: Axes, rows: Sequence[Row | None], places: Sequence[float], style: MethodStyle, axis: Axis
 ) -> None:
     """Intervals, a thin line through the means, and a point on each: a hollow one hides what is behind it."""
     means = [axis.scale * row.mean if row else float("nan") for row in rows]
@@ -130,7 +132,7 @@ def _draw_method(
         )
 
 
-def _draw_reference(panel: Any, shown: Panel, axis: Axis) -> None:
+def _draw_reference(panel: Axes, shown: Panel, axis: Axis) -> None:
     labels = get_benchmark(shown.eval).labels
     if axis is ACCURACY and labels:
         panel.axvline(axis.scale / len(labels), **FAINT_LINE)
@@ -143,7 +145,7 @@ def _absent(shown: Panel, column: Column, sizes: Sequence[int | None]) -> str:
     return "no ECE" if any((column, size) in shown.accuracy for size in sizes) else MISSING
 
 
-def _say(panel: Any, place: float, text: str) -> None:
+def _say(panel: Axes, place: float, text: str) -> None:
     behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
-    looks = {"fontsize": 7, "color": FAINT, "ha": "left", "va": "center", "bbox": behind}
+    looks: dict[str, Any] = {"fontsize": 7, "color": FAINT, "ha": "left", "va": "center", "bbox": behind}
     panel.text(0.02, place, text, transform=panel.get_yaxis_transform(), **looks)

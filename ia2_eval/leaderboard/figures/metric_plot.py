@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil, fsum, log2
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ from ia2_eval.leaderboard.style import FAINT_LINE, Column, MethodStyle
 from ia2_eval.leaderboard.tables.table import eval_title
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DODGE = 0.09  # distance between methods at the same N, in doublings of N
@@ -34,10 +35,15 @@ CALIBRATION = Axis("ECE", 1.0, 0.05)
 
 
 def metric_figure(
-    rows: Sequence[Row], styles: Mapping[Column, MethodStyle], axis: Axis, title: str, floors: Sequence[Row] = ()
+    rows: Sequence[Row],
+    styles: Mapping[Column, MethodStyle],
+    without_size: Collection[Column],
+    axis: Axis,
+    title: str,
+    floors: Sequence[Row] = (),
 ) -> Figure:
-    """One panel per (source, eval), a line per method and variant with 95 % intervals; `no_icl`, which has no N, is
-    horizontal.
+    """One panel per (source, eval), a line per method and variant with 95 % intervals; those without N, such as
+    `no_icl`, are horizontal.
 
     The intervals are bands where that can be read: from `LEAST_SIZES` N on, with at most `MOST_BANDS` methods that
     have each N. Else they are bars, and methods at one N stand side by side.
@@ -45,6 +51,7 @@ def metric_figure(
     Args:
         rows: of one section and one metric, at least one.
         styles: of the columns, in table order.
+        without_size: those that have no N.
         axis: how the metric is shown.
         title: of the figure.
         floors: `ece_noise_floor` rows of the same results, whose mean over the methods is drawn.
@@ -53,12 +60,13 @@ def metric_figure(
 
     pairs = list(dict.fromkeys((row.source, row.eval) for row in rows))
     drawn = {column: style for column, style in styles.items() if any(row.column == column for row in rows)}
-    bands = _as_bands(rows)
+    sized = [column for column in drawn if column not in without_size]
+    bands = _as_bands([row for row in rows if row.column in sized])
     lines = ceil(len(pairs) / PANELS_PER_LINE)
     columns = ceil(len(pairs) / lines)
     layout = Layout(width=4.3 if columns == 1 else 3.0, height=2.4, left=0.75, gap=0.55)
     legend = {
-        style.title: Line2D([], [], **(_horizontal(style) if column.method == "no_icl" else style.curve))
+        style.title: Line2D([], [], **(style.curve if column in sized else _horizontal(style)))
         for column, style in drawn.items()
     }
     figure, axes = panel_grid(lines, columns, layout, title, legend, [FLOOR] if floors else [])
@@ -66,9 +74,10 @@ def metric_figure(
         panel.set_axis_off()
     for panel, pair in zip(axes.flat, pairs, strict=False):
         here = [row for row in rows if (row.source, row.eval) == pair]
-        _draw_panel(panel, here, drawn, axis, bands)
+        _draw_panel(panel, here, drawn, sized, axis, bands)
         _draw_floor(panel, [row for row in floors if (row.source, row.eval) == pair], axis)
-        panel.set_ylim(limits(*panel.dataLim.intervaly, axis))
+        low, high = panel.dataLim.intervaly
+        panel.set_ylim(limits(float(low), float(high), axis))
         panel.set_title(pair_title(*pair))
     for panel in axes[:, 0]:
         panel.set_ylabel(axis.name)
@@ -98,7 +107,7 @@ def reach(row: Row | None, sign: int, axis: Axis) -> float:
 
 def _as_bands(rows: Sequence[Row]) -> bool:
     """Whether bands can be read: a point between gaps would have none, and many cover one another."""
-    sized = {(row.source, row.eval, row.column, row.N) for row in rows if row.method != "no_icl" and row.N is not None}
+    sized = {(row.source, row.eval, row.column, row.N) for row in rows if row.N is not None}
     curves = {place[:3] for place in sized}
     sizes = {pair: {n for *other, _, n in sized if tuple(other) == pair} for pair in {curve[:2] for curve in curves}}
     return (
@@ -109,23 +118,24 @@ def _as_bands(rows: Sequence[Row]) -> bool:
     )
 
 
-def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[Column, MethodStyle], axis: Axis, bands: bool) -> None:
+def _draw_panel(
+    panel: Axes,
+    rows: Sequence[Row],
+    styles: Mapping[Column, MethodStyle],
+    sized: Sequence[Column],
+    axis: Axis,
+    bands: bool,
+) -> None:
     sizes = sorted({row.N for row in rows if row.N is not None})
-    with_size = [column for column in styles if column.method != "no_icl"]
-    dodge = 0.0 if bands else min(DODGE, WIDEST / max(1, len(with_size)))
+    dodge = 0.0 if bands else min(DODGE, WIDEST / max(1, len(sized)))
     for column, style in styles.items():
         of_column = sorted((row for row in rows if row.column == column), key=lambda row: row.N or 0)
         if not of_column:
             continue
-        if column.method == "no_icl":
-            row = of_column[0]
-            mean = axis.scale * row.mean
-            panel.axhline(mean, **_horizontal(style))
-            if row.interval is not None:
-                low, high = (mean + sign * reach(row, sign, axis) for sign in (-1, 1))
-                panel.axhspan(low, high, color=style.colour, alpha=0.08, linewidth=0)
+        if column not in sized:
+            _draw_horizontal(panel, of_column[0], style, axis)
             continue
-        offset = dodge * (with_size.index(column) - (len(with_size) - 1) / 2)
+        offset = dodge * (sized.index(column) - (len(sized) - 1) / 2)
         by_size = {row.N: row for row in of_column}
         there = [by_size.get(size) for size in sizes]
         at = [log2(size) + offset for size in sizes]
@@ -146,7 +156,15 @@ def _draw_panel(panel: Any, rows: Sequence[Row], styles: Mapping[Column, MethodS
     panel.grid(axis="y")
 
 
-def _draw_floor(panel: Any, floors: Sequence[Row], axis: Axis) -> None:
+def _draw_horizontal(panel: Axes, row: Row, style: MethodStyle, axis: Axis) -> None:
+    mean = axis.scale * row.mean
+    panel.axhline(mean, **_horizontal(style))
+    if row.interval is not None:
+        low, high = (mean + sign * reach(row, sign, axis) for sign in (-1, 1))
+        panel.axhspan(low, high, color=style.colour, alpha=0.08, linewidth=0)
+
+
+def _draw_floor(panel: Axes, floors: Sequence[Row], axis: Axis) -> None:
     """A faint line at the mean over the methods at each N; horizontal where there is no N."""
     by_size: dict[int | None, list[float]] = {}
     for row in floors:

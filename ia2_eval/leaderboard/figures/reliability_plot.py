@@ -14,6 +14,7 @@ from ia2_eval.leaderboard.style import FAINTER, STRONG, Column, MethodStyle
 from ia2_eval.scoring.calibration import Bin
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PANELS_PER_LINE = 5
@@ -31,13 +32,13 @@ TICK = 0.05
 
 HALVES = (0.0, 0.5, 1.0)
 HALVES_NAMED = {0.0: "0", 0.5: "0.5", 1.0: "1"}
-SIDEWAYS = {"rotation": "vertical", "ha": "right", "va": "center", "multialignment": "center"}
+SIDEWAYS: dict[str, Any] = {"rotation": "vertical", "ha": "right", "va": "center", "multialignment": "center"}
 
 
 class Bar(NamedTuple):
     left: float
     right: float
-    count: int
+    samples: int
     confidence: float
     accuracy: float
 
@@ -111,7 +112,7 @@ def _title(method: str, reliability: Reliability | None) -> str:
 class Frame(NamedTuple):
     """A part of the paper: coordinates from 0 to 1 in it."""
 
-    paper: Any  # axes in inches
+    paper: Axes  # in inches
     x: float
     y: float
     height: float
@@ -163,7 +164,7 @@ def _draw_panel(diagram: Frame, colour: str, reliability: Reliability | None, ou
     )
     diagram.draw_axes(dict.fromkeys(HALVES, ""), HALVES_NAMED if outermost else dict.fromkeys(HALVES, ""))
     bars = [*bars_of(reliability.bins)] if reliability else []
-    most = max((bar.count for bar in bars), default=0)
+    most = max((bar.samples for bar in bars), default=0)
     counts.draw_axes(HALVES_NAMED, {0: "0", 1: str(most)} if bars else {})
     wide = [bar for bar in bars if bar.right - bar.left >= NARROW]
     narrow = [bar for bar in bars if bar.right - bar.left < NARROW]
@@ -171,13 +172,13 @@ def _draw_panel(diagram: Frame, colour: str, reliability: Reliability | None, ou
         looks = {"facecolor": colour, "edgecolor": edge, "alpha": 0.8, "linewidth": 0.5}
         diagram.draw_boxes([(bar.left, bar.right, 0, bar.accuracy) for bar in found], **looks, label="accuracy")
         looks = {"facecolor": FAINTER, "edgecolor": edge_of_counts, "linewidth": width}
-        counts.draw_boxes([(bar.left, bar.right, 0, bar.count / most) for bar in found], **looks, label="samples")
+        counts.draw_boxes([(bar.left, bar.right, 0, bar.samples / most) for bar in found], **looks, label="samples")
     gaps = [(bar.left, bar.right, bar.accuracy, bar.confidence) for bar in wide]
     diagram.draw_boxes(gaps, facecolor="none", edgecolor=STRONG, linewidth=0.5, hatch="////", label="gap")
     points = [diagram.at(bar.confidence, bar.accuracy) for bar in narrow]
     if points:
-        looks = {"color": colour, "markersize": 3.5, "markeredgecolor": "black"}
-        diagram.paper.plot(*zip(*points, strict=True), "o", **looks, label="narrow")
+        marks: dict[str, Any] = {"color": colour, "markersize": 3.5, "markeredgecolor": "black", "label": "narrow"}
+        diagram.paper.plot(*zip(*points, strict=True), "o", **marks)
 
 
 def bars_of(bins: Iterable[Bin]) -> Iterator[Bar]:

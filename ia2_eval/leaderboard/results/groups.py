@@ -19,8 +19,8 @@ from ia2_eval.leaderboard.results.settings import (
     TRAINING_SETTING,
     latest_setting,
     one_base_per_fingerprint,
-    one_cell_per_seed,
     values_of,
+    without_repetitions,
 )
 from ia2_eval.leaderboard.style import Column, column_order
 from ia2_eval.lm.base_model import Base
@@ -66,7 +66,7 @@ class Group:
     variant: str  # "" for the plain method
     evals: tuple[str, ...]
     expected: tuple[tuple[Candidate, int | None], ...]  # candidate and seed of each cell that should be there
-    records: tuple[Record, ...]  # finished ones
+    records: tuple[Record, ...]  # finished ones; of lm-eval's results a cell may have several, of a benchmark each
     failed: int  # cells whose record is that of a failure
     published: bool
     """Whether every result of this base under this protocol has the published quantities. Alike for all of them, as ICL
@@ -96,7 +96,7 @@ class Group:
     @property
     def missing(self) -> int:
         """Number of expected cells that have not finished well."""
-        return len(self.expected) - len(self.records)
+        return len(self.expected) - len({(Candidate.of(record.cell), record.cell.seed) for record in self.records})
 
     def headline(self, benchmark: str) -> Headline:
         """What is reported of it on a benchmark."""
@@ -139,8 +139,6 @@ def group_records(
     names = {key: name(key) for key in by_key}
     cells, notes = latest_setting(cells, names, ("base", "protocol", "source"), EVALUATION_SETTING)
     cells, more = latest_setting(cells, names, GROUP_FIELDS, TRAINING_SETTING)
-    finished = {key for key, record in by_key.items() if record.status == "ok"}
-    cells, doubled = one_cell_per_seed(cells, names, finished)
     labels = base_labels(cell.base for cell in cells.values())
     members: dict[tuple[Hashable, ...], dict[str, Cell]] = defaultdict(dict)
     seeds: dict[tuple[Hashable, ...], set[int | None]] = defaultdict(set)
@@ -152,6 +150,7 @@ def group_records(
             evaluations[labels[cell.base], cell.protocol] += by_key[key].evaluations
     published = {place: have_published(found) for place, found in evaluations.items()}
     groups = []
+    repeated: list[str] = []
     for group in members.values():
         cell = next(iter(group.values()))
         expected = {(Candidate.of(cell), cell.seed) for cell in group.values()}
@@ -159,6 +158,8 @@ def group_records(
             seen = seeds[cell.base, cell.protocol, cell.source, cell.n]
             expected = set(product({candidate for candidate, _ in expected}, seen))
         found = [by_key[key] for key in group if key in by_key]
+        finished, left_out = without_repetitions([record for record in found if record.status == "ok"], names)
+        repeated += left_out
         groups.append(
             Group(
                 base=labels[cell.base],
@@ -170,13 +171,18 @@ def group_records(
                 variant=cell.variant,
                 evals=_evals(group.values()),
                 expected=tuple(sorted(expected, key=lambda pair: (pair[0].order, pair[1] or 0))),
-                records=tuple(record for record in found if record.status == "ok"),
+                records=finished,
                 failed=sum(record.status == "failed" for record in found),
                 published=published.get((labels[cell.base], cell.protocol), False),
                 label_type=label_type(cell),
             )
         )
-    return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more, *doubled))
+    if repeated:
+        more.append(
+            f"{len(repeated)} files of lm-eval have results that a run, or a newer file, has, too: left out "
+            f"(first: {repeated[0]})"
+        )
+    return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more))
 
 
 def label_type(cell: Cell) -> LabelType:

@@ -1,12 +1,13 @@
-"""Which of the cells of a board count: of one setting each, and none twice."""
+"""Which of the cells of a board count: of one setting each, and no evaluation twice."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.method_options import MethodVariant
+from ia2_eval.experiments.record import Record
 from ia2_eval.lm.base_model import Base
 
 GROUP_FIELDS = ("base", "adapter", "protocol", "source", "n", "method", "variant")
@@ -65,19 +66,20 @@ def latest_setting(
     ]
 
 
-def one_cell_per_seed(
-    cells: Mapping[str, Cell], recorded: Mapping[str, str], finished: Collection[str]
-) -> tuple[dict[str, Cell], list[str]]:
-    """Of cells that differ in nothing but what only a run knows, such as the data, a finished one, then the run's, then
-    the last; notes on the records of the others."""
-    kept: dict[tuple[Hashable, ...], str] = {}
-    for key in sorted(cells, key=lambda key: (key in finished, bool(cells[key].data))):
-        cell = cells[key]
-        place = (*values_of(cell, GROUP_FIELDS), cell.learning_rate, cell.sft_weight, cell.seed)
-        kept[place] = key
-    shown = set(kept.values())
-    lost = [recorded[key] for key in cells if key not in shown and key in recorded]
-    notes = (
-        [f"{len(lost)} records of cells that have another record, too, are left out (first: {lost[0]})"] if lost else []
-    )
-    return {key: cell for key, cell in cells.items() if key in shown}, notes
+def without_repetitions(records: Sequence[Record], recorded: Mapping[str, str]) -> tuple[tuple[Record, ...], list[str]]:
+    """The records of a group, each evaluation of a cell once: the run's, else the newest of lm-eval's; and the files of
+    those that were left out. lm-eval's results of one cell may be in several places, a benchmark each."""
+    if all(record.cell.data for record in records):
+        return tuple(records), []
+    seen: dict[tuple[Hashable, ...], set[str]] = defaultdict(set)
+    kept, left_out = {}, []
+    newest = sorted(records, key=lambda record: record.provenance.created, reverse=True)
+    for record in sorted(newest, key=lambda record: not record.cell.data):
+        names = seen[record.cell.learning_rate, record.cell.sft_weight, record.cell.seed]
+        further = tuple(found for found in record.evaluations if found.eval not in names)
+        if len(further) < len(record.evaluations):
+            left_out.append(recorded[record.key])
+        if further:
+            kept[record.key] = record.model_copy(update={"evaluations": further})
+        names.update(found.eval for found in further)
+    return tuple(kept[record.key] for record in records if record.key in kept), left_out

@@ -4,7 +4,7 @@ Every seed answers every example, so chance comes in twice: by the seed, and by 
 standard error is sqrt(s^2 / S + c) with s the spread of the differences over seeds and c the covariance of two seeds'
 differences through their common examples (Obuchowski and Rockette 1995, the "multi-reader multi-case" problem, seeds
 being the readers). It has S - 1 degrees of freedom, as the paired t-test, which it widens: more of them (Hillis 2007)
-find more, but with 2 to 4 seeds too much.
+find more, but with 2 or 3 seeds too much.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from ia2_eval.benchmarks import get_benchmark
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.2  # inches
-TOP, BOTTOM, LEFT, RIGHT = 0.75, 0.95, 1.9, 0.15
+TOP, BOTTOM, RIGHT = 0.3, 0.95, 0.15
+LETTER = 0.084  # of 10 points, on the average
 PANEL, GAP = 3.0, 0.25
 NAMES = {"acc": "accuracy (per cent points)", "ECE": "ECE"}
 POOLED = {"own": "own sets", "ood": "OOD sets"}
@@ -32,14 +34,18 @@ def forest_figure(comparisons: Sequence[Comparison], style: MethodStyle) -> Figu
 
     labels = list(dict.fromkeys(map(_label, sorted(comparisons, key=lambda c: c.scope != "place"))))
     metrics: list[Metric] = [metric for metric in ("acc", "ECE") if any(c.metric == metric for c in comparisons)]
-    height = ROW * len(labels) + TOP + BOTTOM
-    width = LEFT + PANEL * len(metrics) + GAP * (len(metrics) - 1) + RIGHT
+    left = LETTER * max(map(len, labels)) + 0.25
+    width = left + PANEL * len(metrics) + GAP * (len(metrics) - 1) + RIGHT
+    pair = f"{column_title(comparisons[0].method)} less {column_title(comparisons[0].against)}"
+    title = "\n".join(fill(line, int(width / LETTER)) for line in (pair, comparisons[0].section.title))
+    top = TOP + ROW * (title.count("\n") + 1)
+    height = ROW * len(labels) + top + BOTTOM
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     figure.subplots_adjust(
-        left=LEFT / width,
+        left=left / width,
         right=1 - RIGHT / width,
-        top=1 - TOP / height,
+        top=1 - top / height,
         bottom=BOTTOM / height,
         wspace=GAP / PANEL,
     )
@@ -48,9 +54,8 @@ def forest_figure(comparisons: Sequence[Comparison], style: MethodStyle) -> Figu
         _draw_panel(panel, of_metric, labels, style, metric)
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
-    pair = f"{column_title(comparisons[0].method)} less {column_title(comparisons[0].against)}"
-    figure.text(0.02, 1 - 0.12 / height, f"{pair}\n{comparisons[0].section.title}", va="top")
-    figure.text(0.02, 0.1 / height, EXPLAINED, va="bottom", fontsize=8)
+    figure.text(0.1 / width, 1 - 0.12 / height, title, va="top")
+    figure.text(0.1 / width, 0.1 / height, fill(EXPLAINED, int(1.25 * width / LETTER)), va="bottom", fontsize=8)
     return figure
 
 

@@ -115,14 +115,15 @@ def _place_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 
 def _pooled_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     lines = [
-        "difference: mean over datasets of the mean over all matched (N, seed); p: t of the datasets' means, so of other "
-        "datasets like these.",
+        "difference: mean over datasets of the mean over all matched (N, seed); p: t of the datasets' means, so of "
+        "other datasets like these.",
         HOLM_LINE,
         "for 80 % power: datasets in all, if the true difference is the observed one.",
     ]
     fewest = min(comparison.clusters or 0 for comparison in comparisons)
     if fewest < FEW:
-        lines.append(f"{fewest} datasets are few: with {fewest - 1} degrees of freedom, a difference must be great.")
+        freedom = "1 degree" if fewest == 2 else f"{fewest - 1} degrees"
+        lines.append(f"{fewest} datasets are few: with {freedom} of freedom a difference must be great.")
     if any(comparison.sets == "ood" for comparison in comparisons):
         lines.append("*: out of distribution; sources that share an evaluation set are one dataset.")
     return tuple(lines)
