@@ -24,7 +24,9 @@ class Evaluation(Frozen):
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="95 % bootstrap interval over examples, for the metrics that have one"
     )
-    samples: str = Field(description="per-example rows (JSON lines), relative to the run's directory")
+    samples: str = Field(
+        description="per-example rows (JSON lines), relative to the run's directory; empty where lm-eval kept none"
+    )
     dev_samples: str | None = Field(
         default=None, description="rows of the dev examples that a temperature was fitted to, likewise"
     )

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ia2_eval.atomic import write_atomically
-from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.record import Record
 from ia2_eval.leaderboard.board import Leaderboard
 from ia2_eval.leaderboard.figures.draw import draw_figures
 from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv, to_parquet
-from ia2_eval.leaderboard.results.groups import Group, group_records
-from ia2_eval.leaderboard.results.learning_rate import chosen_candidates, headline_selection
-from ia2_eval.leaderboard.results.lm_eval_files import NO_SAMPLES
-from ia2_eval.leaderboard.results.results import Results, read_results
-from ia2_eval.leaderboard.style import column_title
+from ia2_eval.leaderboard.results.groups import group_records
+from ia2_eval.leaderboard.results.remarks import data_notes, failures, not_run, scored_before, undecided
+from ia2_eval.leaderboard.results.results import read_results
 from ia2_eval.leaderboard.tables.html import to_html
 from ia2_eval.leaderboard.tables.latex import to_latex
 from ia2_eval.leaderboard.tables.layout import tables
 from ia2_eval.leaderboard.tables.markdown import to_markdown
-from ia2_eval.scoring.version import SCORING_VERSION
 
 TITLE = "Leaderboard"
 FORMATS = ("csv", "parquet", "md", "tex", "html")
@@ -65,17 +59,13 @@ def build(
         shown, comparable = [*shown, *beside.tables], [*beside.notes]
         compared = {"published.csv": published_to_csv(beside.rows).encode()}
     figures, sample_faults = draw_figures(results, out / "plots", groups, rows)
-    without_samples = [fault for fault in sample_faults if fault.endswith(NO_SAMPLES)]
     board = Leaderboard(
         rows=tuple(rows),
         tables=tuple(shown),
-        faults=(*results.faults, *(fault for fault in sample_faults if fault not in without_samples)),
-        failed=tuple(_failure(results, record) for record in results.records if record.status == "failed"),
-        notes=(
-            *(*results.notes, *notes, *_not_run(groups), *_undecided(groups), *_scored_before(groups)),
-            *(*without_samples, *comparable),
-        ),
-        data=tuple(dict.fromkeys(_data_notes(groups))),
+        faults=(*results.faults, *sample_faults),
+        failed=tuple(failures(results)),
+        notes=(*results.notes, *notes, *not_run(groups), *undecided(groups), *scored_before(groups), *comparable),
+        data=tuple(data_notes(groups)),
         missing_cells=sum(group.missing for group in groups),
         paths=(*(out / f"leaderboard.{suffix}" for suffix in FORMATS), *(out / name for name in compared), *figures),
     )
@@ -91,48 +81,3 @@ def build(
     for name, content in contents.items():
         write_atomically(out / name, content)
     return board
-
-
-def _failure(results: Results, record: Record) -> str:
-    lines = (record.error or "").strip().splitlines() or ["no error was recorded"]
-    return f"{record.cell.label} ({results.name(record.key)}): {lines[-1].strip()}"
-
-
-def _not_run(groups: Sequence[Group]) -> Iterator[str]:
-    """One line per place, not per cell: an interrupted run lacks hundreds."""
-    counts: dict[str, list[str]] = defaultdict(list)
-    for group in groups:
-        count = group.missing - group.failed
-        if count:
-            counts[group.place].append(f"{column_title(group.column)} {count} of {len(group.expected)}")
-    for place, of_methods in counts.items():
-        yield f"{place}: {', '.join(of_methods)} cells not run yet"
-
-
-def _data_notes(groups: Sequence[Group]) -> Iterator[str]:
-    for group in groups:
-        for record in group.records:
-            for evaluation in record.evaluations:
-                for note in evaluation.notes:
-                    yield f"{get_benchmark(evaluation.eval).title}: {note}"
-
-
-def _scored_before(groups: Sequence[Group]) -> Iterator[str]:
-    versions = [found.scoring_version for group in groups for record in group.records for found in record.evaluations]
-    old = sum(version < SCORING_VERSION for version in versions)
-    if old:
-        yield (
-            f"{old} of {len(versions)} evaluations were scored by an earlier version: "
-            f"`ia2-eval rescore` on the run's directory brings them to version {SCORING_VERSION}"
-        )
-
-
-def _undecided(groups: Sequence[Group]) -> Iterator[str]:
-    """Groups with finished cells but several learning rates that cannot be told apart, such as without a dev set."""
-    for group in groups:
-        selection = headline_selection(group.protocol, group.trained)
-        absent = [name for name in group.evals if selection not in chosen_candidates(group, name)]
-        if group.records and absent:
-            score = "dev loss" if selection == "dev" else f"accuracy on {', '.join(absent)}"
-            method = column_title(group.column)
-            yield f"{group.place}: no learning rate can be chosen for {method}, its cells have no {score}"

@@ -69,7 +69,7 @@ def page(
         Path | None, typer.Option(help="HTML file to write. Default: page.html in the directory, if it is one.")
     ] = None,
 ) -> None:
-    """Write one HTML file to sort, filter and look into: reliability diagrams, provenance, records. Needs no network."""
+    """Write one HTML file to sort, filter and look into, down to single records. It needs no network."""
     from ia2_eval.leaderboard.page.command import page_command
 
     raise typer.Exit(page_command(directories, out, Console()))

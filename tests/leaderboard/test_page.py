@@ -235,8 +235,8 @@ def test_planned_cells_without_results_are_shown_as_missing(tmp_path):
     assert {row[5] for row in mean_rows(data)} == {None}
     assert {row[6:] for row in mean_rows(data)} == {(None, None), (0, 2)}
     remarks = dict(data["remarks"])
-    assert list(remarks) == ["Missing cells"]
-    assert any("SFT 4 of 4 cells" in line for line in remarks["Missing cells"])
+    assert list(remarks) == ["Notes"]
+    assert any("SFT 4 of 4 cells not run yet" in line for line in remarks["Notes"])
 
 
 def test_failed_cells_have_a_row_per_benchmark(tmp_path):
@@ -246,7 +246,9 @@ def test_failed_cells_have_a_row_per_benchmark(tmp_path):
     assert data["records"][0][-1].startswith("OutOfMemoryError: 12 GiB xxx")
     assert len(data["records"][0][-1]) == 400
     assert {row[5:] for row in mean_rows(data)} == {(None, 0, 1)}
-    assert data["remarks"][0][1] == ["tiny · SST2 N=4 (strict, lora_r8_a8_qko): SFT 1 of 1 (1 failed) cells"]
+    ((heading, (line,)),) = data["remarks"]
+    assert heading == "Failed cells"
+    assert line.startswith("sst2 N=4 seed 0 sft lr 0.001 (records/") and "OutOfMemoryError: 12 GiB xxx" in line
 
 
 def test_a_failed_cells_base_is_named_as_in_the_tables(tmp_path):

@@ -11,12 +11,12 @@ from ia2_eval.experiments.record import Record
 from ia2_eval.leaderboard.page.diagram import STEPS
 from ia2_eval.leaderboard.page.means import means
 from ia2_eval.leaderboard.page.records import Records
-from ia2_eval.leaderboard.page.remarks import missing, of_data, undecided
 from ia2_eval.leaderboard.page.shared import SCALE, Json
 from ia2_eval.leaderboard.page.tables import Tables
 from ia2_eval.leaderboard.page.words import table_words
 from ia2_eval.leaderboard.results.aggregate import aggregate
 from ia2_eval.leaderboard.results.groups import Candidate, Group, base_labels, group_records
+from ia2_eval.leaderboard.results.remarks import data_notes, failures, not_run, scored_before, undecided
 from ia2_eval.leaderboard.results.results import Results
 from ia2_eval.leaderboard.style import Column
 from ia2_eval.lm.base_model import Base
@@ -49,9 +49,9 @@ def page_content(results: Results, directory: Path) -> Content:
     faults = tuple(dict.fromkeys((*results.faults, *records.faults)))
     remarks = [
         ("Faulty files", faults),
-        ("Missing cells", (*missing(groups), *undecided(groups))),
-        ("Notes", (*results.notes, *notes)),
-        ("Data", tuple(of_data(groups))),
+        ("Failed cells", (*failures(results),)),
+        ("Notes", (*results.notes, *notes, *not_run(groups), *undecided(groups), *scored_before(groups))),
+        ("Data", (*data_notes(groups),)),
     ]
     return Content(
         {

@@ -136,7 +136,7 @@ def _pooled(results: Results, group: Group, benchmark: str, candidate: Candidate
     outcomes = []
     for record in group.at(candidate):
         evaluation = evaluation_on(record, benchmark)
-        if evaluation is not None:
+        if evaluation is not None and evaluation.samples:
             try:
                 outcomes.append(results.outcomes(record, evaluation, reported.confidence))
             except UserError:

@@ -113,6 +113,8 @@ class Records:
 
     def _diagram(self, record: Record, evaluation: Evaluation, group: Group) -> int | None:
         reported = group.headline(evaluation.eval)
+        if not evaluation.samples:
+            return None
         try:
             found = self._results.outcomes(record, evaluation, reported.confidence)
         except UserError as error:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ia2_eval.benchmarks import get_benchmark
-from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation, Provenance, Record, Training
 from ia2_eval.frozen import one_line
@@ -25,7 +24,6 @@ NAME = re.compile(r"(?:results_(?P<time>.+)|.+_(?P<stamp>\d{4}-\d\d-\d\dT\d\d-\d
 """`--output_path DIR` gives the former, `--output_path FILE.json` the latter."""
 DEPTH = 3
 """Levels of folders that are searched: lm-eval makes one per model."""
-NO_SAMPLES = "no samples, so nothing of single examples; lm-eval writes them with --log_samples"
 PUBLISHED = ("acc_published", "ece_published", "entropy_published")
 
 
@@ -70,22 +68,17 @@ class LmEvalRun:
         """Per-example rows of one evaluation.
 
         Raises:
-            UserError: lm-eval wrote none.
+            KeyError: it has none: `evaluation.samples` is empty.
         """
-        return self._answered(evaluation).samples
+        return self.answers[evaluation.samples].samples
 
     def published(self, evaluation: Evaluation) -> tuple[Pair, ...] | None:
         """Published confidence and correctness of each example; None where the model did not tell.
 
         Raises:
-            UserError: lm-eval wrote no samples.
+            KeyError: it has no samples: `evaluation.samples` is empty.
         """
-        return self._answered(evaluation).published
-
-    def _answered(self, evaluation: Evaluation) -> Answers:
-        if evaluation.samples not in self.answers:
-            raise UserError(f"{evaluation.samples}: {NO_SAMPLES}")
-        return self.answers[evaluation.samples]
+        return self.answers[evaluation.samples].published
 
 
 def read_lm_eval(directory: Path) -> LmEvalRun:
@@ -123,7 +116,7 @@ def read_lm_eval(directory: Path) -> LmEvalRun:
         records.append(_record(cell, newest, evaluations))
         paths[cell.key] = newest.path
     notes = [f"left out, {reason}: {', '.join(tasks)}" for reason, tasks in left_out.items()]
-    notes += _assumptions(found)
+    notes += [*_assumptions(found), *_without_samples(records)]
     return LmEvalRun(directory, tuple(records), tuple(dict.fromkeys(faults)), tuple(notes), None, paths, answers)
 
 
@@ -144,6 +137,15 @@ def _assumptions(found: Iterable[Found]) -> Iterator[str]:
         yield (
             f"what these adapters were trained on is not known, each is a column without N: "
             f"{', '.join(map(str, adapters))}"
+        )
+
+
+def _without_samples(records: Iterable[Record]) -> Iterator[str]:
+    lacking = [each.eval for record in records for each in record.evaluations if not each.samples]
+    if lacking:
+        yield (
+            f"{len(lacking)} evaluations ({', '.join(dict.fromkeys(lacking))}) have no samples, so nothing of single "
+            "examples: lm-eval writes them with --log_samples"
         )
 
 
@@ -173,7 +175,7 @@ def _evaluation(
         n=result.n,
         metrics=metrics,
         intervals=intervals,
-        samples=name,
+        samples=name if name in answers else "",
         scoring_version=SCORING_VERSION,
     )
     return evaluation, fault

@@ -28,7 +28,7 @@ def reported_outcomes(results: Results, group: Group, benchmark: str) -> Reporte
     faults = []
     for record in group.at(chosen[selection]) if selection in chosen else ():
         evaluation = evaluation_on(record, benchmark)
-        if evaluation is None:
+        if evaluation is None or not evaluation.samples:
             continue
         try:
             by_seed[record.cell.seed] = results.outcomes(record, evaluation, kind)

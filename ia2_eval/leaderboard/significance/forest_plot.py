@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.leaderboard.significance.comparison import Comparison, Metric
 from ia2_eval.leaderboard.significance.evidence import LEVEL
-from ia2_eval.leaderboard.style import FAINT_LINE, MethodStyle, column_title
+from ia2_eval.leaderboard.style import FAINT_LINE, GRID, MethodStyle, column_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +89,7 @@ def _draw_panel(
     panel.set_xlim(least - padding, greatest + padding)
     pooled = [i for i, label in enumerate(labels) if label.startswith(tuple(POOLED.values()))]
     if pooled and pooled[0]:
-        panel.axhline(pooled[0] - 0.5, linewidth=0.6, color="#DDDDDD")
+        panel.axhline(pooled[0] - 0.5, linewidth=0.6, color=GRID)
     panel.grid(axis="x")
     panel.tick_params(axis="y", length=0)
     better = "right" if metric == "acc" else "left"

@@ -83,7 +83,7 @@ class Table:
     caption: tuple[str, ...]  # one remark each
     keys: tuple[Stack, ...] = KEYS
     best: frozenset[Mark] = frozenset()
-    """Values that are marked: significantly better than those of every other column of the row."""
+    """Values that are marked; the caption says why, such as being better than all others of the row beyond chance."""
 
     def marked_rows(self) -> Iterator[list[list[tuple[str, bool]]]]:
         """The stacks of each row; with every value, whether it is marked."""
