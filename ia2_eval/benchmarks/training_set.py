@@ -26,7 +26,7 @@ class TrainingSet:
     n: int
     seed: int
     train: tuple[Example, ...]
-    """The N training examples, in the order they were drawn: under `strict` what in-context learning is shown."""
+    """The N training examples, in the order they were drawn."""
     dev: tuple[Example, ...]
     """min(48, N // 2) more labelled examples, by which training stops."""
     train_indices: tuple[int, ...]
@@ -37,6 +37,11 @@ class TrainingSet:
     """Places of the rest of the pool, in the order they were drawn."""
     demonstration_order: tuple[tuple[int, ...], ...]
     """For each training example the places in `train` of the other N - 1, in a random order."""
+
+    @property
+    def demonstrations(self) -> tuple[Example, ...]:
+        """What in-context learning is shown: the N training examples in the order they were drawn."""
+        return self.train
 
     def train_demonstrations(self, i: int) -> tuple[Example, ...]:
         """Leave-one-out demonstrations of training example `i`: the other N - 1."""

@@ -45,6 +45,7 @@ def test_parts_split_the_pool(n: int, dev: int) -> None:
 
 def test_demonstrations_leave_the_query_out() -> None:
     drawn = draw_training_set(pool_of(400), 8, 2)
+    assert drawn.demonstrations == drawn.train
     for i in range(8):
         shown = drawn.train_demonstrations(i)
         assert sorted(map(repr, shown)) == sorted(repr(e) for k, e in enumerate(drawn.train) if k != i)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import multiprocessing
 import os
@@ -65,7 +66,7 @@ def write_figures(drawings: Iterable[Drawing], processes: int | None = None) -> 
     import matplotlib.backends.backend_svg
     import matplotlib.figure  # noqa: F401  (once, before the processes are forked)
 
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), initializer=_begin_worker)
     try:
         pending = [pool.submit(write_figure, *drawing) for drawing in drawings]
         return [path for future in pending for path in future.result()]
@@ -81,6 +82,6 @@ def _processes() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches all processes; the first one ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    gc.freeze()  # no garbage collection looks at what was there before the fork
