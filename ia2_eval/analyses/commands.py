@@ -25,15 +25,13 @@ from ia2_eval.analyses.summaries import (
 from ia2_eval.analyses.tables import overlap_table, similarity_table, write_csv
 from ia2_eval.commands import quieten
 from ia2_eval.errors import UserError
+from ia2_eval.leaderboard.figures.analyses import ANALYSIS
 from ia2_eval.leaderboard.results.groups import Group, group_records
 from ia2_eval.leaderboard.results.read import read_run
 from ia2_eval.leaderboard.tables.table import Section
 
 if TYPE_CHECKING:
     from ia2_eval.analyses.similarity import SimilaritySettings
-
-ANALYSIS = "analysis"
-"""Folder of a run's directory that the analyses are written to, unless told otherwise."""
 
 
 def analyze_overlap(run_directory: Path, out: Path | None, console: Console) -> int:

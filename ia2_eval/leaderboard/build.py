@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.board import Leaderboard
+from ia2_eval.leaderboard.figures.analyses import analysis_pictures
 from ia2_eval.leaderboard.figures.draw import draw_figures
 from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv, to_parquet
 from ia2_eval.leaderboard.results.groups import group_records
@@ -50,18 +52,19 @@ def build(
     results = read_results(directories)
     groups, notes = group_records(results.records, results.plan, results.name)
     rows = aggregate(groups)
-    shown, comparable, compared = tables(groups, rows, results), [], {}
+    beside_ours, comparable, compared = [], [], {}
     if published:
         from ia2_eval.leaderboard.published.beside import beside_published
         from ia2_eval.leaderboard.published.beside import to_csv as published_to_csv
 
         beside = beside_published(groups, rows, across_protocols)
-        shown, comparable = [*shown, *beside.tables], [*beside.notes]
+        beside_ours, comparable = [*beside.tables], [*beside.notes]
         compared = {"published.csv": published_to_csv(beside.rows).encode()}
+    # Samples are read as the first figures are drawn elsewhere; the tables find them read.
     figures, sample_faults = draw_figures(results, out / "plots", groups, rows)
     board = Leaderboard(
         rows=tuple(rows),
-        tables=tuple(shown),
+        tables=(*tables(groups, rows, results), *beside_ours),
         faults=(*results.faults, *sample_faults),
         failed=tuple(failures(results)),
         notes=(*results.notes, *notes, *not_run(groups), *undecided(groups), *scored_before(groups), *comparable),
@@ -69,7 +72,8 @@ def build(
         missing_cells=sum(group.missing for group in groups),
         paths=(*(out / f"leaderboard.{suffix}" for suffix in FORMATS), *(out / name for name in compared), *figures),
     )
-    pictures = [path.relative_to(out).as_posix() for path in figures if path.suffix == ".png"]
+    shown = [*(path for path in figures if path.suffix == ".png"), *analysis_pictures(directories)]
+    pictures = [Path(os.path.relpath(path, out)).as_posix() for path in shown]
     contents = {
         "leaderboard.csv": to_csv(rows).encode(),
         "leaderboard.parquet": to_parquet(rows),

@@ -109,6 +109,13 @@ def test_many_reliability_diagrams_are_wrapped():
     assert (right - left, high - low) == tuple(figure.get_size_inches())  # inches on both axes: diagrams are square
 
 
+def test_large_counts_have_room_beside_the_name_of_the_axis():
+    paper = Panel(Reliability((Bin(0.5, 1.0, 12345, 0.7, 0.8),), 0.1, 5, 12345)).paper
+    paper.figure.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in paper.texts}
+    assert not boxes["12345"].overlaps(boxes["samples"])
+
+
 def test_a_method_that_is_missing_is_named():
     styles = column_styles([Column("icl"), Column("sft")])
     there = Reliability(tuple(reliability_bins([0.95], [True])), 0.05, 1, 1)

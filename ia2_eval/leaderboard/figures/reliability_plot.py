@@ -24,7 +24,7 @@ EXPLAINED = "hatched: gap between accuracy and mean confidence; ECE of the sampl
 # In inches.
 SIDE = 1.75  # of a diagram
 PITCH = 2.3  # from a diagram to the one beside it
-LEFT, RIGHT, EDGE = 0.75, 0.4, 0.12
+LEFT, RIGHT, EDGE = 0.85, 0.4, 0.12
 COUNTS = 0.45  # height of the counts below a diagram
 BELOW = 0.22  # from a diagram to its counts
 AFTER = 0.34  # from the counts to the next title: room for numbers
@@ -32,7 +32,7 @@ TICK = 0.05
 
 HALVES = (0.0, 0.5, 1.0)
 HALVES_NAMED = {0.0: "0", 0.5: "0.5", 1.0: "1"}
-SIDEWAYS: dict[str, Any] = {"rotation": "vertical", "ha": "right", "va": "center", "multialignment": "center"}
+SIDEWAYS: dict[str, Any] = {"rotation": "vertical", "ha": "left", "va": "center", "multialignment": "center"}
 
 
 class Bar(NamedTuple):
@@ -91,8 +91,8 @@ def reliability_figure(
             paper.text(x + SIDE / 2, y + SIDE + 0.06, titles[size, column], ha="center", va="bottom")
             if place == 0:
                 name = "accuracy" if size is None else f"N = {size}\naccuracy"
-                paper.text(x - 0.36, y + SIDE / 2, name, **SIDEWAYS)
-                paper.text(x - 0.36, y - BELOW - COUNTS / 2, "samples", **SIDEWAYS)
+                paper.text(EDGE, y + SIDE / 2, name, **SIDEWAYS)
+                paper.text(EDGE, y - BELOW - COUNTS / 2, "samples", **SIDEWAYS)
     paper.text(width / 2, height - EDGE, title, ha="center", va="top")
     paper.text(width / 2, EDGE / 2, explained, ha="center", va="bottom")
     return figure
