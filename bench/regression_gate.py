@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("ia2_eval", "training", "tasks", "leaderboards", "pyproject.toml")
-MOST_CHECKS = 3  # named in the table
 
 
 class Regression(NamedTuple):
@@ -78,6 +77,24 @@ PLANTED = (
         "ia2_eval/benchmarks/lm_eval_dataset.py",
         "draw_training_set(source, n, seed).train",
         "draw_training_set(source, n, seed).train[::-1]",
+    ),
+    Regression(
+        "the scale of the adapters is lost in training",
+        "training/ia2_training/together.py",
+        "scaling=adapter.alpha / adapter.r",
+        "scaling=1.0",
+    ),
+    Regression(
+        "the calibration error is taken over 10 bins instead of 15",
+        "ia2_eval/scoring/calibration.py",
+        "BINS = 15",
+        "BINS = 10",
+    ),
+    Regression(
+        "a temperature that scales numerators only",
+        "ia2_eval/scoring/predictions.py",
+        "np.exp(shifted / temperature).sum()",
+        "np.exp(shifted).sum()",
     ),
     Regression(
         "a parser that reads the line after the mark",

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
+from simulated_outcomes import World, dataset_differences, rejection_rate, simulate
 
 from ia2_eval.leaderboard.results.outcomes import Outcomes
 from ia2_eval.leaderboard.significance.best import best_of
@@ -25,7 +26,6 @@ from ia2_eval.leaderboard.significance.holm import holm
 from ia2_eval.leaderboard.significance.over_seeds import paired_p
 from ia2_eval.leaderboard.significance.pairs import Pairs
 from ia2_eval.leaderboard.significance.power import power, units_needed
-from ia2_eval.leaderboard.significance.simulation import World, dataset_differences, rejection_rate, simulate
 from ia2_eval.leaderboard.style import Column
 
 FIXED = World(training_run=0.0)

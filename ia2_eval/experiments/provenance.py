@@ -13,6 +13,10 @@ from ia2_eval.experiments.record import Provenance
 
 PACKAGES = ("ia2-eval", "lm_eval", "torch", "transformers", "peft", "accelerate", "datasets", "netcal", "numpy")
 
+CHECKOUT = Path(__file__).parents[2]
+CODE = ("ia2_eval", "training", "tasks", "pyproject.toml")
+"""What changes results; a run's own files, which may lie in the checkout, do not."""
+
 
 def provenance(device: str, wall_seconds: float, earlier_peak: int | None = None) -> Provenance:
     """Provenance of a cell that has just ended on `device`.
@@ -48,18 +52,28 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_state() -> tuple[str | None, bool | None]:
-    """Commit of this checkout and whether it has uncommitted changes; (None, None) for an installed package."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
+    """Commit of this checkout and whether its code has uncommitted changes; (None, None) for an installed package."""
+    if not (CHECKOUT / ".git").exists():
         return None, None
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout
-
     try:
-        return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain").strip())
+        return _git("rev-parse", "HEAD").strip(), bool(changed_files())
     except (OSError, subprocess.CalledProcessError):
         return None, None
+
+
+def changed_files() -> list[str]:
+    """Files of this checkout that change results and are not as committed; none for an installed package.
+
+    Raises:
+        OSError, subprocess.CalledProcessError: git cannot be asked.
+    """
+    if not (CHECKOUT / ".git").exists():
+        return []
+    return [line[3:] for line in _git("status", "--porcelain", "--", *CODE).splitlines()]
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def reset_peak_memory() -> None:

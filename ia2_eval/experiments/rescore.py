@@ -76,7 +76,7 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
     faults = len(report.faults)
     for evaluation in record.evaluations:
         try:
-            rescored = _rescore(store, record, evaluation)
+            rescored = rescore(store, record, evaluation)
         except (OSError, ValueError, UserError) as error:
             report.faults.append(f"{place}, {evaluation.eval}: {_said(error, store)}")
             evaluations.append(evaluation)
@@ -101,8 +101,9 @@ def _write(store: Store, old: Record, new: Record, rows: dict[str, Sequence[Base
         raise UserError(f"cannot write to {str(store.directory)!r}: {error}") from error
 
 
-def _rescore(store: Store, record: Record, evaluation: Evaluation) -> Rescored:
-    """
+def rescore(store: Store, record: Record, evaluation: Evaluation) -> Rescored:
+    """The rows and the metrics of one evaluation, scored anew; nothing is written.
+
     Raises:
         OSError, ValueError, UserError: a file cannot be used, or it holds what cannot be scored.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import NamedTuple
 
 from ia2_eval.leaderboard.results.read import Sample
@@ -29,12 +30,20 @@ def moved(before: tuple[Sample, ...], after: tuple[Sample, ...], tolerance: floa
     Args:
         before: rows of the reference.
         after: rows of the rerun, of the same prompts.
-        tolerance: in nats; 0 asks for the same bits.
+        tolerance: in nats; 0 asks for the same bits of everything that a row says.
     """
     distances = [_distance(a, b) for a, b in zip(before, after, strict=True)]
-    finite = [distance for distance in distances if distance is not None]
-    count = sum(distance is None or distance > tolerance for distance in distances)
-    return Moved(len(distances), count, max(finite, default=0.0))
+    known = [distance for distance in distances if distance is not None]
+    if tolerance == 0:
+        count = sum(_row(a) != _row(b) for a, b in zip(before, after, strict=True))
+    else:
+        count = sum(distance is None or distance > tolerance for distance in distances)
+    return Moved(len(distances), count, max(known, default=0.0))
+
+
+def _row(sample: Sample) -> Sample:
+    """What a reference keeps of a row."""
+    return sample.model_copy(update={"next_token": None}) if isinstance(sample, LabelSample) else sample
 
 
 def _distance(before: Sample, after: Sample) -> float | None:
@@ -44,6 +53,8 @@ def _distance(before: Sample, after: Sample) -> float | None:
     """
     distance: float | None
     if isinstance(before, LabelSample) and isinstance(after, LabelSample):
+        if before.correct_full_vocab != after.correct_full_vocab:
+            return None
         distance, terms = _largest(before.log_likelihoods, after.log_likelihoods), 1
     else:
         assert isinstance(before, GenerationSample) and isinstance(after, GenerationSample)
@@ -61,6 +72,8 @@ def _distance(before: Sample, after: Sample) -> float | None:
 
 
 def _largest(before: Sequence[float], after: Sequence[float]) -> float | None:
+    """None where there are more or fewer, or one is no number."""
     if len(before) != len(after):
         return None
-    return max((0.0 if a == b else abs(a - b) for a, b in zip(before, after, strict=True)), default=0.0)
+    distance = max((0.0 if a == b else abs(a - b) for a, b in zip(before, after, strict=True)), default=0.0)
+    return None if any(map(isnan, after)) else distance

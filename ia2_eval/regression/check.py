@@ -14,7 +14,7 @@ EXIT_STATUS: dict[Verdict, int] = {"pass": 0, "regression": 1, "cannot tell": 2}
 
 
 class Check(NamedTuple):
-    kind: str  # `base`, `stored adapter`, `retrained`, `training`
+    kind: str  # `base`, `stored adapter`, `retrained`, `training`, `scoring`, `results`
     name: str  # such as `Time N=8 IA2 → SFT`
     verdict: Verdict
     reason: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from rich.console import Console
 
 from ia2_eval.commands import BATCH_SIZE
+from ia2_eval.errors import UserError
 
 reference_app = typer.Typer(help="Reference results that later code is compared with.", no_args_is_help=True)
 
@@ -73,5 +75,10 @@ def regress(
     from ia2_eval.experiments.settings import Settings
     from ia2_eval.regression.commands import regress_command
 
+    if results is not None and any(option is not None for option in (out, base, data_dir, device)):
+        raise UserError("--results runs nothing: leave out --out, --base, --data-dir and --device, or --results")
     settings = Settings(data_dir=data_dir, device=device)
-    raise typer.Exit(regress_command(reference, results, out, base, settings, margin, junit, Console()))
+    console = Console()
+    if isinstance(console.file, TextIOWrapper):  # an arrow that a terminal cannot show must not look like a regression
+        console.file.reconfigure(errors="replace")
+    raise typer.Exit(regress_command(reference, results, out, base, settings, margin, junit, console))

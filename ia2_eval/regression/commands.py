@@ -23,6 +23,7 @@ from ia2_eval.regression.junit import to_junit
 from ia2_eval.regression.machine import this_machine
 from ia2_eval.regression.reference import Reference, load_reference
 from ia2_eval.regression.rerun import rerun
+from ia2_eval.regression.results import results_checks
 
 STYLES: dict[Verdict, str] = {"pass": "green", "regression": "bold red", "cannot tell": "yellow"}
 
@@ -53,14 +54,14 @@ def regress_command(
         UserError: the reference, `results`, or what it takes to run cannot be used, or `out` has results already.
     """
     reference = load_reference(given)
-    if out is not None and out.exists() and any(out.iterdir()):
-        raise UserError(f"--out {out} is not empty: results of other code must not count, so give a new directory")
+    _require_places(out, junit)
     started = time.monotonic()
     try:
         if results is None:
             found, differences = _run_and_compare(reference, out, base, settings, margin, console)
         else:
-            found = checks(reference, Reruns(None, read_run(results)), Gate(exact=False, margin=margin))
+            run = read_run(results)
+            found = [*results_checks(run), *checks(reference, Reruns(None, run), Gate(exact=False, margin=margin))]
             differences = ["the results were not made here"]
     except KeyboardInterrupt:
         console.print("interrupted: nothing was compared", highlight=False)
@@ -70,6 +71,19 @@ def regress_command(
     if junit is not None:
         write_atomically(junit, to_junit(reference.manifest.name, found, seconds))
     return EXIT_STATUS[worst(check.verdict for check in found)]
+
+
+def _require_places(out: Path | None, junit: Path | None) -> None:
+    """
+    Raises:
+        UserError: nothing can be written there, which is better known before the run than after it.
+    """
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out {str(out)!r} is a file; give a directory")
+    if out is not None and out.exists() and any(out.iterdir()):
+        raise UserError(f"--out {out} is not empty: results of other code must not count, so give a new directory")
+    if junit is not None and junit.is_dir():
+        raise UserError(f"--junit {str(junit)!r} is a directory; give a file")
 
 
 def _run_and_compare(

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from ia2_eval.experiments.record import Record
 from ia2_eval.leaderboard.results.read import Run
-from ia2_eval.regression.check import SEVERITY, Check
+from ia2_eval.regression.check import SEVERITY, Check, Verdict
 from ia2_eval.regression.exact import same_bits
 from ia2_eval.regression.matching import Incomparable, Pair, by_identity, match, place
+from ia2_eval.regression.metrics import scoring_checks
 from ia2_eval.regression.noise import within_noise
 from ia2_eval.regression.pairs import trainings
 from ia2_eval.regression.reference import Reference
@@ -45,15 +46,18 @@ class _Subject(NamedTuple):
 
 
 def checks(reference: Reference, reruns: Reruns, gate: Gate) -> list[Check]:
-    """One for every method, adapter, source, N and benchmark of the reference, over its seeds; worst first."""
+    """One for every method, adapter, source, N and benchmark of the reference, over its seeds; worst first. Where bits
+    may differ, scoring is looked at for itself, on the rows of the reference."""
     subjects = list(_subjects(reference, reruns))
     level = 1 - FALSE_ALARMS / (2 * max(1, len(subjects)))  # accuracy and ECE of each
-    found = [check for subject in subjects for check in _checks(subject, gate, level)]
+    found = [] if gate.exact else list(scoring_checks(reference))
+    found += [check for subject in subjects for check in _checks(subject, gate, level)]
     return sorted(found, key=lambda check: SEVERITY.index(check.verdict))
 
 
 def _subjects(reference: Reference, reruns: Reruns) -> Iterator[_Subject]:
     records = sorted(reference.run.records, key=lambda record: (record.cell.n or 0, record.cell.seed or 0))
+    several = len({(record.cell.adapter, record.cell.learning_rate) for record in records if record.cell.trained}) > 1
     stored = [record for record in records if record.key in reference.manifest.stored]
     parts: list[tuple[str, Sequence[Record], Run | None]] = [
         ("base", [record for record in records if not record.cell.trained], reruns.retrained),
@@ -67,7 +71,7 @@ def _subjects(reference: Reference, reruns: Reruns) -> Iterator[_Subject]:
         subjects: dict[str, _Subject] = {}
         for record in of_kind:
             for evaluation in record.evaluations:
-                name = place(record, evaluation.eval)
+                name = place(record, evaluation.eval, several)
                 subject = subjects.setdefault(name, _Subject(kind, name, [], []))
                 pair = match(reference.run, record, evaluation.eval, rerun, found, kind == "retrained")
                 if isinstance(pair, Incomparable):
@@ -79,16 +83,16 @@ def _subjects(reference: Reference, reruns: Reruns) -> Iterator[_Subject]:
 
 def _checks(subject: _Subject, gate: Gate, level: float) -> Iterator[Check]:
     kind, name, pairs, incomparable = subject
-    if incomparable:
-        worst = max(incomparable, key=lambda each: each.verdict == "regression")
-        several = (
-            f" ({len(incomparable)} of {len(incomparable) + len(pairs)} seeds)" if pairs or incomparable[1:] else ""
-        )
-        yield Check(kind, name, worst.verdict, worst.reason + several)
-    elif gate.exact:
-        yield Check(kind, name, *same_bits(pairs, kind == "retrained"))
-    else:
-        if kind == "retrained":
-            trained = [trainings(pair) for pair in pairs]
-            yield Check("training", name, *training_changes(*zip(*trained, strict=True)))
-        yield Check(kind, name, *within_noise(pairs, kind == "retrained", gate.margin, level))
+    retrained = kind == "retrained"
+    if pairs and retrained and not gate.exact:
+        trained = [trainings(pair) for pair in pairs]
+        yield Check("training", name, *training_changes(*zip(*trained, strict=True)))
+    compared: tuple[Verdict, str] = ("pass", "")
+    if pairs:
+        compared = same_bits(pairs, retrained) if gate.exact else within_noise(pairs, retrained, gate.margin, level)
+    if not incomparable or (pairs and compared[0] == "regression"):  # of some seeds, which the others do not excuse
+        yield Check(kind, name, *compared)
+        return
+    worst = max(incomparable, key=lambda each: each.verdict == "regression")
+    several = f" ({len(incomparable)} of {len(incomparable) + len(pairs)} seeds)" if pairs or incomparable[1:] else ""
+    yield Check(kind, name, worst.verdict, worst.reason + several)

@@ -13,6 +13,7 @@ from ia2_eval.leaderboard.results.groups import evaluation_on
 from ia2_eval.leaderboard.results.read import Run, Sample
 from ia2_eval.leaderboard.style import Column, column_title
 from ia2_eval.regression.check import Verdict
+from ia2_eval.regression.metrics import other_version
 from ia2_eval.regression.reference import identity
 
 
@@ -62,6 +63,8 @@ def match(
     assert mine is not None
     if theirs is None:
         return Incomparable("regression", f"the cell was not evaluated on {benchmark}")
+    if mine.scoring_version != theirs.scoring_version:
+        return Incomparable("cannot tell", other_version(mine.scoring_version, theirs.scoring_version))
     before, after = reference.samples(mine), _samples(rerun, theirs)
     if isinstance(after, Incomparable):
         return after
@@ -97,8 +100,14 @@ def _last_line(record: Record) -> str:
     return ((record.error or "").strip().splitlines() or ["no error was recorded"])[-1].strip()
 
 
-def place(record: Record, benchmark: str) -> str:
-    """Such as `Time N=8 IA2 → SFT lora_r8_a8_qko`, without the seed."""
+def place(record: Record, benchmark: str, several: bool) -> str:
+    """Such as `Time N=8 IA2 → SFT`, without the seed.
+
+    Args:
+        record: of the reference.
+        benchmark: that it was evaluated on.
+        several: whether adapter and learning rate are named: there are several.
+    """
     cell = record.cell
     source, title = get_benchmark(cell.source).title, get_benchmark(benchmark).title
     return " ".join(
@@ -108,8 +117,10 @@ def place(record: Record, benchmark: str) -> str:
                 source + (f" → {title}" if benchmark != cell.source else ""),
                 "" if cell.n is None else f"N={cell.n}",
                 column_title(Column(cell.method, cell.variant)),
-                cell.adapter.label if cell.adapter else "",
-                "" if cell.learning_rate is None else f"lr {cell.learning_rate:g}",
+                cell.adapter.label if several and cell.adapter else "",
+                # Under `paper` the weight is chosen like the learning rate, so that the column's title lacks it.
+                f"w={cell.sft_weight}" if cell.sft_weight is not None and cell.protocol == "paper" else "",
+                f"lr {cell.learning_rate:g}" if several and cell.learning_rate is not None else "",
             ],
         )
     )

@@ -29,8 +29,10 @@ class _Change(NamedTuple):
     difference: Difference
     sign: int
 
-    def verdict(self, margin: float, level: float) -> Verdict:
-        if self.sign * self.difference.bound(upper=self.sign < 0, level=level) > 0:
+    def verdict(self, margin: float, level: float, retrained: bool) -> Verdict:
+        # One model that was trained anew does not tell what training anew changes by itself.
+        sure = len(self.difference.by_seed) > 1 or not retrained
+        if sure and self.sign * self.difference.bound(upper=self.sign < 0, level=level) > 0:
             return "regression"
         return "pass" if self.sign * self._at_worst <= margin else "cannot tell"
 
@@ -39,16 +41,15 @@ class _Change(NamedTuple):
         return self.difference.bound(upper=self.sign > 0, level=CONFIDENCE)
 
     def __str__(self) -> str:
-        value, far = 100 * self.difference.value, 100 * self._at_worst
-        return f"{self.shown} ({value:+.1f} points, at worst {far:+.1f})"
+        return f"{self.shown} (at worst {100 * self._at_worst:+.1f})"
 
 
 def within_noise(pairs: Sequence[Pair], retrained: bool, margin: float, level: float) -> tuple[Verdict, str]:
     """Whether the rerun is worse than the reference.
 
     Without training between, log-likelihoods must agree up to rounding, which tells more than any score. Elsewhere a
-    check fails if its accuracy is lower, or its ECE higher, beyond doubt; it passes if a harm beyond the margin is
-    excluded; else it cannot be told.
+    check fails if its accuracy is lower, or its ECE higher, beyond doubt, for which models trained anew must be of two
+    seeds or more; it passes if a harm beyond the margin is excluded; else it cannot be told.
 
     Args:
         pairs: one for each seed.
@@ -67,7 +68,7 @@ def within_noise(pairs: Sequence[Pair], retrained: bool, margin: float, level: f
             return "regression", f"{said[0]}; {accuracies(pairs)}"
     changes = [change for change in (_accuracy(pairs), _ece(pairs)) if change is not None]
     said += [", ".join(map(str, changes)), f"n = {len(pairs)} x {len(pairs[0].before)}"]
-    return worst(change.verdict(margin, level) for change in changes), "; ".join(said)
+    return worst(change.verdict(margin, level, retrained) for change in changes), "; ".join(said)
 
 
 def _accuracy(pairs: Sequence[Pair]) -> _Change:
@@ -86,4 +87,4 @@ def _ece(pairs: Sequence[Pair]) -> _Change | None:
         return None
     was, now = ([ece_of(each.confidence[known], each.correct[known]) for each in side] for side in (before, after))
     means = (np.mean([estimate(statistic, n) for statistic in side]) for side in (was, now))
-    return _Change("ECE " + " -> ".join(f"{mean:.3f}" for mean in means), statistic_difference(was, now, n), 1)
+    return _Change("ECE " + " -> ".join(f"{100 * mean:.1f}" for mean in means), statistic_difference(was, now, n), 1)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ia2_eval.benchmarks import get_benchmark
-from ia2_eval.experiments.record import Record, Training
+from ia2_eval.experiments.record import Evaluation, Record, Training
+from ia2_eval.leaderboard.results.groups import evaluation_on
 from ia2_eval.leaderboard.results.headline import Confidence
 from ia2_eval.leaderboard.results.outcomes import Outcomes, outcomes
 from ia2_eval.leaderboard.results.read import Sample
@@ -37,6 +38,13 @@ def outcomes_of(pairs: Sequence[Pair]) -> tuple[list[Outcomes], list[Outcomes]]:
         return outcomes(samples, kind, f"samples/{record.key}/{pairs[0].eval}.jsonl")
 
     return [of(pair.before, pair.reference) for pair in pairs], [of(pair.after, pair.rerun) for pair in pairs]
+
+
+def evaluations(pair: Pair) -> tuple[Evaluation, Evaluation]:
+    before, after = evaluation_on(pair.reference, pair.eval), evaluation_on(pair.rerun, pair.eval)
+    assert before is not None  # a pair is of an evaluation that both have
+    assert after is not None
+    return before, after
 
 
 def accuracies(pairs: Sequence[Pair]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.store import Store
 from ia2_eval.frozen import Frozen, one_line
 from ia2_eval.leaderboard.results.read import Run, read_run
 from ia2_eval.regression.machine import Machine
@@ -17,6 +19,8 @@ from ia2_eval.shipped import REFERENCE_DIRECTORY
 
 MANIFEST = "reference.json"
 RECIPE = "recipe.yaml"
+COMMIT_LENGTH = 40
+"""Of the fingerprint of a hub repository; that of a local directory, a sha256, has 64 digits."""
 
 
 class RunSettings(Frozen):
@@ -27,15 +31,20 @@ class RunSettings(Frozen):
     adapters_per_pass: int
 
 
-class Manifest(Frozen):
-    """`reference.json`. It is written last: a directory that has it is complete."""
+class Origin(Frozen):
+    """What all results of a reference have in common."""
 
-    schema_version: int = 1
-    name: str
-    created: str = Field(description="UTC, ISO 8601")
     git_commit: str | None = Field(description="of this package's checkout, which was clean; None: it was installed")
     machine: Machine
     settings: RunSettings
+
+
+class Manifest(Origin):
+    """`reference.json`. It is written last: a directory that has it is complete."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    created: str = Field(description="UTC, ISO 8601")
     stored: tuple[str, ...] = Field(description="keys of the cells whose adapters are here, to be evaluated again")
 
 
@@ -54,11 +63,18 @@ class Reference:
     def run(self) -> Run:
         """
         Raises:
-            UserError: a record or the plan cannot be used; each is named.
+            UserError: a record, the plan or a stored adapter cannot be used; each is named.
         """
         run = read_run(self.directory)
-        if run.faults:
-            raise UserError("\n  ".join([f"the reference {self.directory} is damaged:", *run.faults]))
+        # An adapter that cannot be used would be trained anew, and be taken for the stored one.
+        store = Store(self.directory)
+        unusable = [
+            f"{store.relative(store.adapter_path(key))}: no usable adapter (is it a pointer of Git LFS?)"
+            for key in self.manifest.stored
+            if store.training(key) is None
+        ]
+        if faults := [*run.faults, *unusable]:
+            raise UserError("\n  ".join([f"the reference {self.directory} is damaged:", *faults]))
         return run
 
 

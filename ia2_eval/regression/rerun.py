@@ -19,9 +19,9 @@ from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.watch import watch
 from ia2_eval.leaderboard.results.read import read_run
-from ia2_eval.lm.base_model import BaseFiles, locate
+from ia2_eval.lm.base_model import Base, BaseFiles, locate
 from ia2_eval.regression.gate import Reruns
-from ia2_eval.regression.reference import Reference, identity
+from ia2_eval.regression.reference import COMMIT_LENGTH, Reference, identity
 
 
 def rerun(reference: Reference, out: Path, base: str | None, settings: Settings, console: Console) -> Reruns:
@@ -35,10 +35,11 @@ def rerun(reference: Reference, out: Path, base: str | None, settings: Settings,
         console: for progress.
 
     Raises:
-        UserError: the recipe, its data or its model cannot be used.
+        UserError: the recipe, its data or its model cannot be used, or the model is another one.
     """
     recipe = Overrides(base).apply(load_recipe(reference.recipe_path))
     files = locate(recipe.base)
+    _require_same_base(files.base, reference)
     try:
         cells = plan(recipe, files.base, load_data(recipe, settings.data_dir))
     except UserError as error:
@@ -49,6 +50,20 @@ def rerun(reference: Reference, out: Path, base: str | None, settings: Settings,
         _run("stored adapters", stored, files, Store(out / "stored"), settings, console)
     _run("from the base model on", cells, files, Store(out / "retrained"), settings, console)
     return Reruns(read_run(out / "stored") if stored else None, read_run(out / "retrained"))
+
+
+def _require_same_base(base: Base, reference: Reference) -> None:
+    """
+    Raises:
+        UserError: the base is another model than the reference's: nothing could be told.
+    """
+    expected = reference.run.records[0].cell.base.fingerprint
+    if base.fingerprint == expected:
+        return
+    reason = f"the base model {base.model!r} has the fingerprint {base.fingerprint!r}, the reference's has {expected!r}"
+    if len(expected) == COMMIT_LENGTH:
+        reason += ", a commit of the hub: leave --base out, with the model in the hub's cache"
+    raise UserError(reason)
 
 
 def _adapters(reference: Reference, cells: Sequence[Cell], store: Store) -> list[Cell]:

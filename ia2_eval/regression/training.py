@@ -28,6 +28,7 @@ def training_changes(before: Sequence[Training], after: Sequence[Training]) -> t
         return "regression", f"phases {' and '.join(sorted({' then '.join(names) for names in phases}))}"
     said, verdict = [], "pass"
     for i, loss in enumerate(phases[0]):
+        ratios = []
         for name in ("train_loss", "dev_loss"):
             values = [
                 (getattr(a.phases[i], name), getattr(b.phases[i], name)) for a, b in zip(before, after, strict=True)
@@ -40,7 +41,8 @@ def training_changes(before: Sequence[Training], after: Sequence[Training]) -> t
             if not all(isfinite(a) and isfinite(b) for a, b in known):
                 return "regression", f"{loss}: {name} is not finite"
             ratio = exp(fsum(log((b + FLOOR) / (a + FLOOR)) for a, b in known) / len(known))
-            said.append(f"{loss} {name} x {ratio:.3g}")
+            ratios.append(f"{name.removesuffix('_loss')} x {ratio:.3g}")
             if not 1 / FACTOR <= ratio <= FACTOR:
                 verdict = "regression"
-    return ("regression" if verdict == "regression" else "pass"), ", ".join(said)
+        said.append(f"{loss} {', '.join(ratios)}")
+    return ("regression" if verdict == "regression" else "pass"), "; ".join(said)

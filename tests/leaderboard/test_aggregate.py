@@ -54,6 +54,7 @@ def test_paper_reports_the_population_std():
     accuracies = [0.6, 0.7, 0.8]
     row = the_row(rows_of(seeds_of("sft", accuracies, protocol="paper")), metric="acc")
     assert (row.selection, row.std) == ("oracle", pytest.approx(pstdev(accuracies)))
+    assert the_row(rows_of(seeds_of("sft", [0.6], protocol="paper")), metric="acc").std is None  # 0 would be no spread
 
 
 def test_out_of_distribution_row_has_the_sources_learning_rate_under_strict_and_its_own_under_paper():

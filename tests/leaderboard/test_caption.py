@@ -33,6 +33,7 @@ def test_the_caption_tells_what_the_means_are_over():
     for records, first in (
         (both, "Mean over 2 seeds (sample std); no ICL: one evaluation; n:"),
         (both[:2], "Mean over 2 seeds (sample std); n:"),
+        (both[:1], "One seed; n:"),
         (both[2:], "no ICL: one evaluation; n:"),
     ):
         caption = tables_of(records)[0].caption

@@ -10,7 +10,7 @@ TABLE = Table(
     columns=("no ICL", "SFT & more"),
     values=("acc", "ECE"),
     rows=(
-        (("4", "200"), ("SST2", "FinS*"), ("50.0", "0.20"), ("61.5 (2.0)", "0.10 (0.01)")),
+        (("4", "200"), ("SST2", "FinS*"), ("50.0", "0.20"), ("61.5 (2.0) <1/5>", "0.10 (0.01)")),
         (("8", "200"), ("SST2", "SST2"), ("50.0", "0.20"), ("missing", "missing")),
     ),
     caption=("In per cent: acc.",),
@@ -62,7 +62,7 @@ def test_tables_are_what_a_screen_reader_needs() -> None:
     ]
     words = [text for attributes, text in heads if attributes.get("class") == "word"]
     assert words == ["source", "eval", "SST2", "FinS*", "SST2", "SST2"]
-    assert page.all("strong") == [({}, "61.5 (2.0)")]
+    assert page.all("strong") == [({}, "61.5 (2.0) <1/5>")]
     assert len(page.all("td")) == 8
     assert [text for _, text in page.all("li")] == ["In per cent: acc.", "a <b>: x"]
 

@@ -63,6 +63,11 @@ def test_everything_is_balanced_and_nothing_special_is_left() -> None:
     assert not re.search(r"(?<!\\)[%&#$_~^<>|*`]", said.replace("^2", ""))
 
 
+def test_options_keep_their_hyphens() -> None:
+    assert escaped("give --out a-b – now") == "give -{}-out a-b -- now"
+    assert escaped("---") == "-{}-{}-"
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
 def test_it_compiles(tmp_path: Path) -> None:
     packages = r"\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx,textcomp}"

@@ -12,7 +12,11 @@ from ia2_eval.leaderboard.results.aggregate import aggregate
 from ia2_eval.leaderboard.results.groups import group_records
 from ia2_eval.leaderboard.results.lm_eval_files import is_lm_eval_directory, read_lm_eval
 from ia2_eval.leaderboard.results.results import read_results
+from ia2_eval.lm.base_model import Base
+from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.scoring.calibration import expected_calibration_error
+from ia2_eval.scoring.metrics import measure_generations, measure_labels
+from ia2_eval.scoring.samples import GenerationSample, LabelSample
 from ia2_eval.shipped import TASKS_DIRECTORY
 
 ACC = {"acc,none": 0.5, "acc_stderr,none": 0.1, "ece,none": 0.2, "ece_stderr,none": "N/A", "auroc,none": float("nan")}
@@ -130,7 +134,7 @@ def test_confidence_of_generated_answers(tmp_path: Path) -> None:
     rows = [
         text_row(0, " #### 4", " #### 4", (0.9, 1)),
         text_row(1, " #### 5", " #### 4", (0.8, 0)),
-        text_row(2, "?", "#### 4"),
+        text_row(2, "?", "#### 4", (0.7, 1)),  # lm-eval read another answer: the confidence is not that of ours
     ]
     write_results(
         tmp_path,
@@ -148,6 +152,23 @@ def test_confidence_of_generated_answers(tmp_path: Path) -> None:
     metrics = evaluation.metrics
     assert (metrics["ece_n"], metrics["tokens"], metrics["acc"]) == (2.0, 3.0, pytest.approx(1 / 3))
     assert metrics["ece"] == pytest.approx(expected_calibration_error([0.9, 0.8], [1, 0]))
+
+
+def test_the_intervals_are_those_of_a_run(tmp_path: Path) -> None:
+    rows = [text_row(0, " #### 4", " #### 4", (0.9, 1)), text_row(1, " #### 5", " #### 4", (0.6, 0))]
+    write_results(tmp_path / "labels", SST2, samples={"ia2_sst2": ROWS})
+    gsm8k = {"ia2_gsm8k": (task("gsm8k"), {"acc,none": 0.5})}
+    write_results(tmp_path / "texts", gsm8k, n=2, samples={"ia2_gsm8k": rows})
+    run = read_lm_eval(tmp_path)
+    found = {record.cell.source: record.evaluations[0] for record in run.records}
+    labels = measure_labels([row for row in run.samples(found["sst2"]) if isinstance(row, LabelSample)], ("0", "1"))
+    told = {name: pytest.approx(interval) for name, interval in labels.intervals.items()}
+    assert found["sst2"].intervals == told
+    assert found["sst2"].metrics == pytest.approx(labels.metrics)
+    texts = [row for row in run.samples(found["gsm8k"]) if isinstance(row, GenerationSample)]
+    written = measure_generations(texts, ANSWER_FORMATS["hash_line"], "strict")
+    assert found["gsm8k"].intervals == {name: pytest.approx(value) for name, value in written.intervals.items()}
+    assert found["gsm8k"].metrics["brier"] == pytest.approx((0.1**2 + 0.6**2) / 2)
 
 
 def test_published_quantities_of_paper_results(tmp_path: Path) -> None:
@@ -192,6 +213,31 @@ def test_no_icl_stands_beside_each_source_that_has_results(tmp_path: Path) -> No
     write_results(tmp_path / "only", alone)
     (record,) = read_lm_eval(tmp_path / "only").records
     assert (record.cell.source, record.cell.evals) == ("fins", ("fins",))
+
+
+def test_no_icl_stands_beside_adapters_on_benchmarks_that_are_no_partners_of_their_source(tmp_path: Path) -> None:
+    base = Base(model="tiny", fingerprint="f" * 40)
+    trained = make_record("sft", {"sst2": {"acc": 0.5}}, n=8, base=base)
+    write_run(tmp_path / "run", [trained])
+    agn = {"ia2_agn": (task("agn"), ACC)}
+    same = {"model_sha": "f" * 40, "ia2_eval": {}}
+    arguments = {"pretrained": "tiny", "peft": str(tmp_path / "run" / "adapters" / trained.key)}
+    write_results(tmp_path / "lm" / "x", agn, model_args=arguments, **same)
+    write_results(tmp_path / "lm" / "base", agn, model_args={"pretrained": "tiny"}, **same)
+    (table, _) = build(tmp_path / "lm", tmp_path / "out").tables
+    assert [row[1] for row in table.rows] == [("SST2", "AGN*")]
+    assert [stack[0] for stack in table.rows[0][2:]] == ["50.0", "50.0 (–)"]
+
+
+def test_what_is_not_known_or_not_read_is_said(tmp_path: Path) -> None:
+    write_results(tmp_path, SST2, model_args="pretrained=/models/mine,dtype=float32")
+    assert "which files /models/mine had is not in lm-eval's files" in read_lm_eval(tmp_path).notes[0]
+    write_run(tmp_path / "quick", [make_record("icl", {"sst2": {"acc": 0.5}})])
+    run = read_lm_eval(tmp_path)
+    assert len(run.records) == 1
+    assert run.notes[-1] == (
+        f"runs among lm-eval's results are left out, give their own directories: {tmp_path / 'quick'}"
+    )
 
 
 def test_adapters_are_columns_of_their_own(tmp_path: Path) -> None:
@@ -258,6 +304,8 @@ def test_what_is_left_out_is_named_once(tmp_path: Path) -> None:
         "left out, MT-Bench is judged, not scored: `ia2-eval mtbench` takes its samples: ia2_mtbench",
         "left out, groups are means over tasks, which are shown themselves: ia2",
         "left out, benchmarks that this ia2-eval does not know: ia2_mine",
+        "1 results of tasks that have newer ones of the same setting are left out "
+        "(first: results_2026-01-01T00-00-00.000000.json)",
     )
     assert old.exists()
 
@@ -306,18 +354,24 @@ def test_bases_are_what_was_asked(tmp_path: Path) -> None:
     write_results(tmp_path / "2", SST2, model_args=arguments.format("auto", "a"), model_dtype="torch.bfloat16")
     write_results(tmp_path / "3", SST2, model_args=arguments.format("float32", "b"), model_sha="c" * 40)
     write_results(tmp_path / "4", SST2, model_args="pretrained=org/model,dtype=float32", chat_template_sha="f" * 64)
+    write_results(tmp_path / "5", SST2, model_args="pretrained=/m/model,delta=d", system_instruction_sha="f" * 64)
+    write_results(tmp_path / "6", SST2, model_args="pretrained=org/model", gen_kwargs={"top_p": 1})
     bases = [record.cell.base for record in read_lm_eval(tmp_path).records]
     assert [(base.model, base.dtype, base.revision, base.fingerprint) for base in bases] == [
         ("org/model", "float32", "a", ""),
         ("org/model", "bfloat16", "a", ""),
         ("org/model", "float32", "b", "c" * 40),
         ("org/model (chat template)", "float32", None, ""),
+        ("model (system instruction, delta d)", "float32", None, ""),
+        ("org/model (gen_kwargs {'top_p': 1})", "float32", None, ""),
     ]
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(None, None), (4.0, 4), (0.02, 4)])
-def test_the_limit(tmp_path: Path, limit: float | None, expected: int | None) -> None:
-    write_results(tmp_path, SST2, limit=limit)
+@pytest.mark.parametrize(
+    ("limit", "original", "expected"), [(None, 200, None), (4.0, 200, 4), (0.02, 200, 4), (500.0, 4, None)]
+)
+def test_the_limit(tmp_path: Path, limit: float | None, original: int, expected: int | None) -> None:
+    write_results(tmp_path, SST2, limit=limit, original=original)
     assert read_lm_eval(tmp_path).records[0].cell.limit == expected
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import io
 import json
@@ -12,17 +13,18 @@ from urllib.parse import unquote
 
 import pytest
 from rich.console import Console
-from synthetic_run import generation, make_record, sample, write_plan, write_run
+from synthetic_run import generation, gsm8k, make_record, sample, write_plan, write_run
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import Lora
 from ia2_eval.leaderboard.page.command import page_command
 from ia2_eval.leaderboard.page.document import to_page
 from ia2_eval.leaderboard.page.shared import Shared, rounded, scaled
+from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv
 from ia2_eval.leaderboard.results.groups import group_records
 from ia2_eval.leaderboard.results.reliability import pool
 from ia2_eval.leaderboard.results.results import Results, read_results
-from ia2_eval.leaderboard.style import KNOWN
+from ia2_eval.leaderboard.style import KNOWN, Column, column_title
 from ia2_eval.lm.base_model import Base
 from ia2_eval.scoring.samples import LabelSample
 
@@ -55,8 +57,8 @@ def data_of(page: str):
 
 def mean_rows(data):
     """Method, N, eval, selection, whether reported, accuracy, seeds, expected, of each mean."""
-    for group, benchmark, _, selection, reported, _, accuracy, _, seeds, expected, *_ in data["means"]:
-        _, _, _, _, n, column = data["groups"][group]
+    for group, benchmark, _, selection, reported, _, accuracy, _, _, seeds, expected, *_ in data["means"]:
+        _, _, _, _, n, column, _ = data["groups"][group]
         yield (
             data["columns"][column][0],
             n,
@@ -105,6 +107,80 @@ def test_means_are_those_of_the_table_with_the_oracle_beside_them(tmp_path):
     assert [row[5] for row in rows] == [[5000, None, None, None], of_seeds, of_seeds, of_seeds]
     assert [row[6:] for row in rows] == [(None, None), (2, 2), (2, 2), (2, 2)]
     assert {row[1] for row in rows} == {4}  # no ICL stands beside the N of the others
+
+
+def test_every_mean_is_a_line_of_the_csv(tmp_path):
+    records = small_run()
+    for seed in (0, 1):
+        for labels in ("ground_truth", "icl_outputs"):
+            for n in (4, 8):
+                metrics = {"sst2": {"acc": 0.7 - 0.1 * seed, "ece": 0.1 * seed}, "fins": {"acc": 0.3, "ece": 0.2}}
+                keywords = {"seed": seed, "n": n, "options": {"labels": labels}, "adapter": Lora(r=16)}
+                records.append(make_record("sft", metrics, **keywords))
+        records += gsm8k("icl", {"ece_n": 8.0, "ece": 0.3}, n=2, protocol="paper")
+        records.append(make_record("ia2", {"poems": {"acc": 0.25}}, source="poems", seed=seed, n=16))
+    run = write_run(tmp_path, records)
+    data = data_of(write(run)[2])
+    results = read_results([run])
+    lines = list(csv.DictReader(io.StringIO(to_csv(aggregate(group_records(results.records, results.plan).groups)))))
+    shown = set()
+    for group, benchmark, headline, selection, _, (rate, _), *values, seeds, expected, complete, n, _, parts in data[
+        "means"
+    ]:
+        accuracy, calibration, _ = values
+        base, adapter, protocol, source, size, column, labels = data["groups"][group]
+        place = [base, adapter, protocol, data["benchmarks"][source][0], data["benchmarks"][benchmark][0]]
+        place += ["" if size is None else str(size), selection, labels]
+        for name, value in (("accuracy", accuracy), ("calibration", calibration)):
+            metric = data["headlines"][headline][name]
+            found = [
+                line
+                for line in lines
+                if [line[key] for key in ("base", "adapter", "protocol", "source", "eval", "N", "selection")]
+                == place[:7]
+                and line["metric"] == metric
+                and column_title(Column(line["method"], line["variant"])) == data["columns"][column][0]
+            ]
+            assert len(found) == (value is not None)
+            for line in found:
+                of_seeds = line["seeds_expected"] != ""
+                told = [line["mean"], line["std"] if of_seeds else "", line["ci_low"], line["ci_high"]]
+                assert value == [scaled(float(number)) if number else None for number in told]
+                assert line["learning_rate"] == ("" if rate is None else str(rate))
+                assert line["label_type"] == place[7]
+                assert int(line["n"]) == n
+                if of_seeds and name == "accuracy":
+                    assert (int(line["seeds"]), int(line["seeds_expected"])) == (seeds, expected)
+                    assert len(parts) == seeds
+                if name == "accuracy":
+                    assert line["complete"] == str(complete)
+                shown.add(tuple(line.values()))
+    reported = [line for line in lines if line["metric"] in ("acc", "ece", "ece_mass")]
+    assert len(shown) == len([line for line in reported if (line["protocol"], line["metric"]) != ("paper", "ece")])
+
+
+@pytest.mark.parametrize(("other_adapter", "marked"), [((), [("ICL", True, True)]), ((180,), [])])
+def test_the_best_is_marked_if_it_is_the_best_in_all_tables(tmp_path, other_adapter, marked):
+    """ICL is right in 180 of 200 examples, SFT in 20; with another adapter SFT is no worse than ICL."""
+    results = [("icl", None, 180), ("sft", Lora(r=8), 20), *(("sft", Lora(r=16), hits) for hits in other_adapter)]
+    for method, adapter, hits in results:
+        record = make_record(method, {"sst2": {"acc": hits / 200}}, adapter=adapter, examples=200)
+        write_run(tmp_path, [record], [sample(0.5 + 0.002 * i, i < hits) for i in range(200)])
+    data = data_of(write(tmp_path)[2])
+    best = [(data["columns"][data["groups"][row[0]][5]][0], *row[8]) for row in data["means"] if row[4] and any(row[8])]
+    assert best == marked
+    assert any(line.startswith("Bold:") for line in data["captions"]) == bool(marked)
+
+
+def test_the_type_of_labels_is_told(tmp_path):
+    records = [
+        make_record("sft", {"sst2": {"acc": 0.5}}, options={"labels": "icl_outputs"}),
+        make_record("ia2_sft", {"sst2": {}}, error="no"),
+        make_record("ia2", {"sst2": {"acc": 0.5}}),
+    ]
+    data = data_of(write(write_run(tmp_path, records))[2])
+    labels = {key: data["groups"][group][-1] for key, group, *_ in data["records"]}
+    assert [labels[record.key] for record in records] == ["icl_outputs", "ground_truth", ""]
 
 
 def test_methods_have_their_colours_and_stand_together(tmp_path):

@@ -267,6 +267,20 @@ def test_a_mean_leads_to_its_records_and_their_files(browser, load, page):
     assert "seed 1" in find(browser, "#detail-title").text  # the address holds the open row
 
 
+def test_the_best_is_bold_and_labels_are_a_column(browser, load):
+    load()
+    assert set(rows(browser, "labels")) == {"–", "ground_truth"}
+    choose(browser, "labels", "ground_truth")
+    assert set(rows(browser, "method")) == {"SFT", "IA2 → SFT"}
+    load("#n=16&eval=SST2&base=tiny")
+    browser.execute_script("for (const row of means) { row.best = [row.method === 'ICL', false]; row.line = null; }")
+    browser.execute_script("update()")
+    bold = browser.find_elements("css selector", "#body strong.value")
+    assert [each.text for each in bold] == ["75.0 ± 0.0"]
+    assert int(bold[0].value_of_css_property("font-weight")) > 600
+    assert int(find(browser, "#body td.accuracy span.value").value_of_css_property("font-weight")) == 400
+
+
 def test_a_failed_record_says_why(browser, load):
     load("#view=records&method=IA2")
     find(browser, "#body tr").click()

@@ -272,7 +272,7 @@ def test_fewer_examples_and_missing_seeds_are_told() -> None:
     assert any(line.startswith("n, such as 20 of 500: evaluated on other numbers") for line in accuracy.caption)
     assert accuracy.columns == ("SFT", "IA2")
     assert accuracy.rows[0][2] == ("35.0 (5.0)", "27.9 (4.3)", "+7.1 (+1.7)")
-    assert accuracy.rows[0][3] == ("30.0 (0.0) 1/2", "24.0 (0.3)", "+6.0 (+20.0)")
+    assert accuracy.rows[0][3] == ("30.0 (–) 1/2", "24.0 (0.3)", "+6.0 (+20.0)")
     one = next(row for row in found.rows if row.method == "ia2")
     assert one.standard_error is None and one.p_value is None  # one seed has no std
     assert (one.n, one.published_n) == (20, 500)

@@ -7,9 +7,9 @@ import pytest
 from synthetic_run import generation, make_record, sample, write_run
 
 from ia2_eval.leaderboard.build import build
-from ia2_eval.leaderboard.figures.reliability_plot import BELOW, COUNTS, SIDE, bars_of, reliability_figure
+from ia2_eval.leaderboard.figures.reliability_plot import BELOW, COUNTS, SIDE, reliability_figure
 from ia2_eval.leaderboard.results.groups import group_records
-from ia2_eval.leaderboard.results.reliability import Reliability, pool
+from ia2_eval.leaderboard.results.reliability import Reliability, bars_of, pool
 from ia2_eval.leaderboard.results.results import read_results
 from ia2_eval.leaderboard.style import Column, column_styles
 from ia2_eval.scoring.calibration import Bin, reliability_bins

@@ -88,6 +88,12 @@ def test_the_setting_of_the_last_directory_counts(tmp_path):
         assert instead in notes[0] and str(tmp_path) in notes[0]
 
 
+def test_a_cell_that_is_planned_again_is_planned_last(tmp_path):
+    tried, whole = record(limit=2), record()
+    directories = [write_plan(tmp_path / name, [each]) for name, each in (("a", tried), ("b", whole), ("c", tried))]
+    assert list(read_results(directories).plan) == [whole.key, tried.key]
+
+
 def test_the_same_directory_twice_counts_once(tmp_path):
     write_run(tmp_path, [record()])
     results = read_results([tmp_path, tmp_path / "records" / ".."])
@@ -115,7 +121,7 @@ def test_results_of_lm_eval_stand_beside_those_of_a_run(tmp_path):
         assert rows[1].mean == pytest.approx((0.5 + 0.5 + 0.9) / 3)
         (note,) = notes
         assert note.startswith(
-            "1 files of lm-eval have results that a run, or a newer file, has, too: left out (first: "
+            "1 cells of lm-eval have results that a run, or a newer file, has, too: those are left out (first: "
         )
         assert "lm/1/results_" in note
     limited = tmp_path / "limited"
@@ -124,6 +130,18 @@ def test_results_of_lm_eval_stand_beside_those_of_a_run(tmp_path):
     groups, notes = group_records(results.records, results.plan, results.name)
     assert [group.method for group in groups] == ["icl"]
     assert "limit 4 instead of None: 1 records" in notes[0]
+
+
+def test_the_newest_setting_of_lm_eval_counts_beside_a_plan_too(tmp_path):
+    other = record(base=Base(model="other"))
+    run = write_plan(write_run(tmp_path / "run", [other]), [other])
+    sst2 = {"ia2_sst2": (task("sst2"), {"acc,none": 0.9})}
+    write_results(tmp_path / "lm" / "tried", sst2, limit=4.0, date=1.0)
+    write_results(tmp_path / "lm" / "whole", sst2, shots=4, date=2.0)
+    results = read_results([run, tmp_path / "lm"])
+    groups, notes = group_records(results.records, results.plan, results.name)
+    assert [group.method for group in groups if group.base == "org/model"] == ["icl"]
+    assert "limit 4 instead of None" in notes[0]
 
 
 def test_results_of_one_cell_in_several_places_are_put_together(tmp_path):
@@ -144,7 +162,7 @@ def test_results_of_one_cell_in_several_places_are_put_together(tmp_path):
             ("fins", 0.2, 1, True),
             ("poems", 0.2, 1, True),
         }
-        assert "1 files of lm-eval" in notes[0] and f"{tmp_path}/a/results_" in notes[0]
+        assert "1 cells of lm-eval" in notes[0] and f"{tmp_path}/a/results_" in notes[0]
 
 
 def test_what_is_no_directory_of_results(tmp_path: Path):

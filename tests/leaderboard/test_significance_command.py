@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from ia2_eval.cli import app
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.significance.command import choose_pairs
+from ia2_eval.leaderboard.significance.tables import p_text
 from ia2_eval.leaderboard.style import Column
 
 
@@ -46,6 +47,46 @@ def test_the_table_fits(tmp_path):
     table = text.split("\n/")[0].splitlines()
     assert max(len(line) for line in table if not line.startswith("  ")) <= 100
     assert any("no ICL" in line and "+" in line for line in table)
+
+
+TITLES = {"sst2": "SST2", "poems": "PoemS\\*", "agn": "AGN", "sciqr": "SciQr"}
+
+
+def rows_of(page, title):
+    """Lines of one table of a Markdown page, by its columns."""
+    lines = [line for line in page.partition(title)[2].partition("\n## ")[0].splitlines() if line.startswith("|")]
+    header, _, *rows = [line.strip("| ").split(" | ") for line in lines]
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_effect_sizes_power_and_every_test_can_be_read(tmp_path):
+    """The page says of each place what the CSV says."""
+    write(tmp_path, sources=("sst2", "agn", "sciqr"))
+    _, text, lines = run(tmp_path, ["ia2_sft"], ["sft"])
+    page = (tmp_path / "comparisons" / "comparisons.md").read_text()
+    (row,) = [row for row in rows_of(page, "effect, power and every test") if row["eval"] == "AGN"]
+    at_agn = {(line["metric"], line["test"]): line for line in lines if line["eval"] == "agn"}
+    crossed = at_agn["acc", "crossed"]
+    assert row["d\\_z acc"] == f"{float(crossed['effect_size']):+.2f}"
+    assert row["detectable acc"] == f"{100 * float(crossed['detectable']):.1f}"
+    assert row["for 80 % power acc"] == f"+{max(0, int(crossed['needed']) - 3)} seeds"
+    assert row["only right acc"] == f"{crossed['better']} : {crossed['worse']}"
+    names = {"crossed": "crossed", "t": "t", "wilcoxon": "Wilcoxon", "mcnemar": "McNemar", "bootstrap": "bootstrap"}
+    for (metric, test), line in at_agn.items():
+        assert row[f"p: {names[test]} {metric}"].lstrip("\\") == p_text(float(line["p"])), (metric, test)
+    assert row["p: McNemar ECE"] == "–"
+    for row in rows_of(page, "protocol strict · comparisons"):
+        (found,) = (
+            line
+            for line in lines
+            if line["primary"] == "True" and line["metric"] == "acc" and TITLES.get(line["eval"]) == row["eval"]
+        )
+        bold = [name for name, cell in row.items() if cell.startswith("**") and name.endswith("acc")]
+        assert bold == ["p (Holm) acc"] * (float(found["p_holm"]) < 0.05)
+    (pooled,) = rows_of(page, "over datasets")
+    of_datasets = next(line for line in lines if line["scope"] == "all" and line["metric"] == "acc")
+    assert pooled["d\\_z acc"] == f"{float(of_datasets['effect_size']):+.2f}"
+    assert "more seeds, if the true difference and spread are the observed ones" in " ".join(text.split())
 
 
 def test_output_is_the_same_again(tmp_path):
@@ -80,7 +121,8 @@ def test_the_forest_plot_shows_every_place_and_marks_what_is_significant(tmp_pat
     for comparison in [each for each in found if each.metric == "acc"]:
         point = by_row[rows[comparison.source, comparison.eval]]
         assert point.get_xdata()[0] == pytest.approx(100 * comparison.difference)
-        assert (point.get_markerfacecolor() != "white") == (comparison.primary_p_holm < 0.05)
+        p = comparison.primary_p_holm  # None over two datasets
+        assert (point.get_markerfacecolor() != "white") == (p is not None and p < 0.05)
         low, high = accuracy.get_xlim()
         assert low < 100 * comparison.difference < high
     assert "left of 0" in ece.get_xlabel() and "right of 0" in accuracy.get_xlabel()

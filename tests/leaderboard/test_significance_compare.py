@@ -51,6 +51,11 @@ def test_every_number_of_a_comparison(tmp_path):
     ]
     assert float(ece["p"]) == pytest.approx(stats.ttest_rel(errors[:3], errors[3:]).pvalue)
     assert float(ece["left_out"]) == 0
+    ends = {
+        test: [float(line["ci_low"]) for line in lines if (line["metric"], line["test"]) == ("ECE", test)]
+        for test in ("crossed", "t")
+    }
+    assert any(low < plain for low, plain in zip(*ends.values(), strict=True))  # wider by what seeds share
     tests = {"crossed", "t", "wilcoxon", "mcnemar", "bootstrap"}
     at_place = [line for line in lines if all(line[name] == value for name, value in AT_SST2.items())]
     assert {line["test"] for line in at_place if line["metric"] == "acc"} == tests
@@ -82,9 +87,43 @@ def test_over_datasets_each_counts_once(tmp_path):
     means = (one - other).mean(axis=1)
     assert float(pooled["p"]) == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
     assert (pooled["datasets"], pooled["seeds"], pooled["unit"]) == ("3", "18", "datasets")
+    assert pooled["p_holm"] == pooled["p"]  # the only one of its scope and metric
     assert [line["N"] for line in lines if line["scope"] == "N" and line["metric"] == "acc"] == ["4", "8"]
     assert "3 datasets are few: with 2 degrees of freedom" in " ".join(text.split())
     assert not [line for line in lines if line["scope"] != "place" and line["sets"] == "ood"]  # one source has any
+
+
+def test_of_two_datasets_the_mean_is_told_without_a_test(tmp_path):
+    write(tmp_path)
+    _, text, lines = run(tmp_path, ["ia2_sft"], ["sft"])
+    pooled = only(lines, scope="all", metric="acc")
+    assert float(pooled["difference"]) > 0 and pooled["datasets"] == "2"
+    assert {pooled[name] for name in ("p", "p_holm", "ci_low", "needed", "effect_size")} == {""}
+    assert "2 datasets are too few for a test over datasets" in " ".join(text.split())
+
+
+def test_datasets_of_accuracy_and_of_ece_are_counted_apart(tmp_path):
+    write(tmp_path, methods=("icl", "sft"))
+    (tmp_path / "plan.json").unlink()
+    for method in ("icl", "sft"):
+        for seed in range(3):
+            record = make_record(method, {"gsm8k": {"acc": 0.5}}, source="gsm8k", seed=seed, examples=6)
+            write_run(tmp_path, [record], [generation(None, i % 2 == 0) for i in range(6)])
+    _, text, lines = run(tmp_path)
+    counts = {line["metric"]: line["datasets"] for line in lines if line["scope"] == "all"}
+    assert counts == {"acc": "3", "ECE": "2"}
+    page = (tmp_path / "comparisons" / "comparisons.md").read_text()
+    assert "| all | 3, 2 | all |" in page and "datasets, such as 3, 2: of acc, of ECE" in text
+
+
+def test_a_seed_without_any_common_confidence_is_told(tmp_path):
+    for method in ("icl", "sft"):
+        for seed, confidence in enumerate((0.7, None)):
+            record = make_record(method, {"gsm8k": {"acc": 0.5}}, source="gsm8k", seed=seed, examples=6)
+            write_run(tmp_path, [record], [generation(confidence, i % 2 == 0) for i in range(6)])
+    _, text, lines = run(tmp_path)
+    assert {line["metric"] for line in lines} == {"acc"}
+    assert "no ECE, for in some seed no example has a confidence in both" in " ".join(text.split())
 
 
 def test_one_seed_says_what_cannot_be_told(tmp_path):
@@ -100,6 +139,10 @@ def test_one_seed_says_what_cannot_be_told(tmp_path):
     assert primary["test"] == "mcnemar"
     assert float(primary["p"]) == pytest.approx(stats.binomtest(b, b + c).pvalue)
     assert only(lines, **AT_SST2, metric="acc", test="t")["p"] == ""
+    detectable = 100 * float(only(lines, **AT_SST2, metric="acc", test="bootstrap")["detectable"])
+    assert f" – | {detectable:.1f} " in (tmp_path / "comparisons" / "comparisons.md").read_text().replace(
+        "| – | – |", "| – |"
+    )
     assert only(lines, **AT_SST2, metric="ECE", primary="True")["test"] == "bootstrap"
 
 
@@ -149,8 +192,9 @@ def test_without_any_common_confidence_only_the_accuracy_is_compared(tmp_path):
     for method in ("icl", "sft"):
         record = make_record(method, {"gsm8k": {"acc": 0.5}}, source="gsm8k", examples=6)
         write_run(tmp_path, [record], [generation(None, i % 2 == 0) for i in range(6)])
-    _, _, lines = run(tmp_path)
+    _, text, lines = run(tmp_path)
     assert {line["metric"] for line in lines} == {"acc"}
+    assert "no ECE" not in text  # there is none to miss
 
 
 def test_infinite_needs_are_told(tmp_path):

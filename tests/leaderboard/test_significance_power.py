@@ -45,7 +45,13 @@ def test_a_dataset_counts_once_however_many_pairs_it_has():
     assert over_datasets({"a": [1.0] * 9, "b": [2.0], "c": [4.0]}).p == pytest.approx(
         stats.ttest_1samp([1, 2, 4], 0).pvalue
     )
-    assert over_datasets({"a": [1.0, 2.0]}).p is None
+
+
+def test_two_datasets_tell_nothing_of_others():
+    """Two differences that are alike by chance would be beyond doubt with one degree of freedom."""
+    assert stats.ttest_1samp([0.1, 0.101], 0).pvalue < 0.01
+    for few in ({"a": [1.0, 2.0]}, {"a": [0.1], "b": [0.101]}):
+        assert over_datasets(few) == ("clusters", None, None, None, "datasets", len(few), None, None)
 
 
 def test_sources_that_share_a_set_are_one_cluster():

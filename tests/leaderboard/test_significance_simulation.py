@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from scipy import stats
+from simulated_outcomes import World, dataset_differences, rejection_rate, simulate
 
 from ia2_eval.leaderboard.significance.clustered import cluster_means
+from ia2_eval.leaderboard.significance.crossed import shared_variance_of_means
 from ia2_eval.leaderboard.significance.over_seeds import paired_p
 from ia2_eval.leaderboard.significance.power import power
-from ia2_eval.leaderboard.significance.simulation import World, dataset_differences, rejection_rate, simulate
 
 SIMULATIONS = 400
 ABOVE = int(stats.binom.ppf(0.999, SIMULATIONS, 0.05)) / SIMULATIONS
@@ -47,6 +49,21 @@ def test_tests_over_seeds_keep_their_level(seeds):
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_the_test_over_seeds_and_examples_keeps_its_level(world, seeds):
     assert simulate(world, seeds, 100, SIMULATIONS).rejected["crossed"] <= ABOVE
+
+
+def test_one_evaluation_beside_every_seed_is_no_more_than_one():
+    """As `no_icl`: its luck with the examples is in the differences of all seeds, and `crossed` counts it there."""
+    rejected = {"t": 0, "crossed": 0}
+    for seed in range(SIMULATIONS):
+        # The same examples for both; the one evaluation has no luck of a training run.
+        trained = World(training_set=0.0).draw(np.random.default_rng(seed), 5, 100).answers.correct
+        base = World(training_set=0.0, training_run=0.0).draw(np.random.default_rng(seed), 5, 100).against.correct[:1]
+        values = trained - base.astype(float)
+        means = values.mean(axis=1)
+        rejected["t"] += (paired_p(means) or 1.0) < 0.05
+        rejected["crossed"] += (paired_p(means, shared_variance_of_means(values)) or 1.0) < 0.05
+    assert rejected["crossed"] / SIMULATIONS <= ABOVE
+    assert rejected["t"] / SIMULATIONS > ABOVE  # it asks of this very set only
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 2.0])

@@ -102,7 +102,8 @@ def test_three_metrics_are_three_lines_of_a_narrow_terminal_and_keys_stand_in_li
 
 def test_paper_calibrates_generated_answers_in_equal_mass_bins_and_says_that_it_is_not_the_papers():
     (table,) = tables_of(gsm8k("icl", {"ece": 0.9, "ece_mass": 0.2}, protocol="paper"))
-    assert table.rows[0][2] == ("50.0 (0.0)", "0.20 (0.00)", "5.0 (0.0)")
+    assert table.rows[0][2] == ("50.0 (–)", "0.20 (–)", "5.0 (–)")
+    assert "(–): one seed has no std." in table.caption
     assert any("the paper has none; 15 equal-mass bins" in remark for remark in table.caption)
 
 
@@ -236,6 +237,19 @@ def test_each_type_of_labels_has_its_table_beside_what_reads_none():
         ("icl_outputs", ("no ICL", "ICL", *of_teacher)),
         (f"icl_outputs{oracle}", of_teacher),
     ]
+
+
+def test_what_nobody_asked_for_is_not_missing():
+    metrics = {"sst2": {"acc": 0.5, "ece": 0.25}}
+    records = [make_record("icl", metrics, n=n) for n in (4, 8)] + [make_record("sft", metrics)]
+    records += [make_record("ia2", {"sst2": {}}, error="E: x"), *gsm8k("soft_sft", {})]
+    labels, _, texts, _ = tables_of(records)
+    assert (labels.columns, texts.columns) == (("ICL", "SFT", "IA2"), ("soft SFT",))
+    assert [[stack[0] for stack in row[2:]] for row in labels.rows] == [
+        ["50.0 (–)", "50.0 (–)", "missing"],
+        ["50.0 (–)", "–", "–"],
+    ]
+    assert any(remark.startswith("–: not in the records: not asked for") for remark in labels.caption)
 
 
 def test_oracles_have_rows_where_something_was_trained():

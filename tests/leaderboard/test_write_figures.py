@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from functools import partial
 
@@ -61,6 +63,20 @@ def test_a_figure_that_cannot_be_drawn_ends_the_others(tmp_path):
     with pytest.raises(ValueError, match="no such colour"):
         write_figures(drawings, processes=2)
     assert not (tmp_path / "a.png").exists()
+
+
+def end_worker(parent):
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return line_to(1)
+
+
+@forks
+def test_figures_are_drawn_in_this_process_where_the_system_ends_the_others(tmp_path):
+    draw = partial(end_worker, os.getpid())
+    paths = write_figures((Drawing(draw, tmp_path / name) for name in "abc"), processes=2)
+    assert [path.name for path in paths] == ["a.png", "a.svg", "b.png", "b.svg", "c.png", "c.svg"]
+    assert all(path.stat().st_size for path in paths)
 
 
 @forks

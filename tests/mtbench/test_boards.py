@@ -13,6 +13,7 @@ from report_rows import answer, match, rated, write_rows, write_sweep
 from rich.console import Console
 
 from ia2_eval.errors import UserError
+from ia2_eval.leaderboard.published.read import published_scores
 from ia2_eval.mtbench.boards.command import board_command
 from ia2_eval.mtbench.generation.answer_settings import AnswerSettings, ModelSettings
 from ia2_eval.mtbench.generation.decoding_settings import DecodingSettings
@@ -117,6 +118,15 @@ def test_every_file_is_written_and_repeats(tmp_path: Path) -> None:
     table = pyarrow.parquet.read_table(folder / "mtbench.parquet")
     assert table.column_names == list(rows_of(folder)[0])
     assert table.num_rows == len(rows_of(folder))
+    lines = (folder / "mtbench.md").read_text().partition("per category")[2].splitlines()
+    header, _, row, *_ = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+    category = next(name for name in header if name.endswith(" score"))
+    by_csv = {
+        f"{float(line['value']):.2f}"
+        for line in rows_of(folder)
+        if line["quantity"] == "score" and not line["turn"] and f"{line['category']} score" == category
+    }
+    assert row[header.index(category)] in by_csv
     types = {field.name: str(field.type) for field in table.schema}
     assert (types["value"], types["n"], types["temperature"], types["adapter"]) == ("double", "int64", *["string"] * 2)
     for name in ("mtbench.md", "mtbench.tex", "mtbench.html"):
@@ -254,12 +264,29 @@ def test_published_scores_stand_beside_the_same_base(tmp_path: Path) -> None:
     assert {row["base"] for row in rows} == {"Llama-2-7b-hf"}
     urial = next(row for row in rows if row["source"].startswith("urial_table") and not row["turn"] + row["category"])
     assert (urial["value"], urial["temperature"], urial["repetition_penalty"]) == ("4.83125", "0", "1.15")
+    of_table = [row for row in rows if row["source"].startswith("urial_table")]
+    (score,) = (each for each in published_scores() if (each.origin, each.base) == ("urial_table", "Llama-2-7b-hf"))
+    turns = {row["turn"]: float(row["value"]) for row in of_table if not row["category"]}
+    assert turns == {"": score.average, "1": score.turn_1, "2": score.turn_2}
+    math = next(row for row in of_table if row["category"] == "math")
+    assert float(math["value"]) == score.math
     assert ("gpt-4", "fastchat_default", "") in whole  # without demonstrations
     page = (tmp_path / "board" / "mtbench.md").read_text()
     lines = [line for line in page.partition("beside published")[2].splitlines() if line.startswith("| ")]
     assert lines[2].startswith("| ours | judge-x | urial | t0\\_rp1.15\\_max2048 | 6.00 |")
     assert lines[3].startswith("| URIAL, table | gpt-4 | urial | t0\\_rp1.15\\_max2048 | 4.83 |")
     assert lines[4].startswith("| recomputed | gpt-4 2024-01 | fastchat\\_default | fastchat | 3.97 |")
+
+
+def test_published_scores_are_found_by_the_id_in_the_files(tmp_path: Path) -> None:
+    """Judgments of other origin, of one id in two directories."""
+    one, two = (
+        write_rows(Layout(tmp_path / name).judgments("gpt-4", "single"), [rated(81, 1, score, model="vicuna-7b-v1.3")])
+        for name, score in (("one", 4), ("two", 8))
+    )
+    said = board(one.parent.parent, two.parent.parent, published=True, out=tmp_path / "out")
+    assert "vicuna-7b-v1.3 beside published scores" in said
+    assert "ours, vicuna-7b-v1.3 (one)" in said and "ours, vicuna-7b-v1.3 (two)" in said
 
 
 def test_nothing_published_of_these_models(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from ia2_eval.regression.answers import moved
-from ia2_eval.scoring.samples import GenerationSample
+from ia2_eval.scoring.model_answers import NextToken
+from ia2_eval.scoring.samples import GenerationSample, LabelSample
 
 
 def text(
@@ -22,6 +23,7 @@ def text(
         (text(tokens=(-0.1, -0.2005)), 0),
         (text(tokens=(-0.1, -0.25)), 1),
         (text(tokens=(-0.1,)), 1),
+        (text(tokens=(-0.1, float("nan"))), 1),
         (text("#### 5"), 1),
         (text(correct=False), 1),
         (text(confidence=None), 1),
@@ -32,6 +34,24 @@ def text(
 )
 def test_generated_answers(after: GenerationSample, count: int) -> None:
     assert moved((text(),), (after,), 0.001).moved == count
+
+
+def test_where_bits_must_be_equal_the_whole_row_counts() -> None:
+    assert moved((text(),), (text(agreement=0.5),), 0.0).moved == 1
+    row = LabelSample(
+        prompt_sha256="0",
+        prediction="0",
+        confidence=0.9,
+        correct=True,
+        correct_full_vocab=True,
+        log_likelihoods=(-0.1, -2.3),
+        gold="0",
+        next_token=None,
+    )
+    for tolerance in (0.0, 0.01):
+        assert moved((row,), (row.model_copy(update={"correct_full_vocab": False}),), tolerance).moved == 1
+    said = row.model_copy(update={"next_token": NextToken("0", (-0.1,))})
+    assert moved((row,), (said,), 0.0).moved == 0  # a reference does not keep it
 
 
 def test_texts_whose_tokens_are_not_known_are_compared_as_texts() -> None:

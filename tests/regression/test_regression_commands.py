@@ -12,11 +12,14 @@ import ia2_training.losses
 import pytest
 from typer.testing import CliRunner, Result
 
+import ia2_eval.experiments.provenance as provenance_module
 import ia2_eval.regression.create as create_module
 from ia2_eval.cli import app
+from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.errors import UserError
+from ia2_eval.experiments.provenance import changed_files
+from ia2_eval.experiments.recipe import load_recipe
 from ia2_eval.leaderboard.results.read import read_run
-from ia2_eval.regression.create import changed_files
 from ia2_eval.regression.reference import load_reference
 
 RECIPE = """
@@ -35,12 +38,19 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def clean(patch: pytest.MonkeyPatch, commit: str = "c" * 40) -> None:
+    """As if all code were committed."""
+    patch.setattr(create_module, "changed_files", list)
+    for module in (create_module, provenance_module):
+        patch.setattr(module, "git_state", lambda: (commit, False))
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("gate")
     (directory / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(create_module, "changed_files", list)
+        clean(patch)
         result = run("reference", "create", directory / "recipe.yaml", "--out", directory / "tiny")
     assert result.exit_code == 0, result.output
     return directory / "tiny"
@@ -57,7 +67,10 @@ def test_a_reference_has_what_a_comparison_needs(reference: Path) -> None:
     assert config["base_model_name_or_path"] == "embedded"
     samples = (sample for record in loaded.run.records for sample in loaded.run.samples(record.evaluations[0]))
     assert {sample.next_token for sample in samples} == {None}
-    assert not (reference / ".lock").exists()
+    assert not (reference / ".lock").exists() and not (reference / "unfinished.json").exists()
+    assert loaded.manifest.git_commit == "c" * 40
+    (base,) = {record.cell.base for record in loaded.run.records}
+    assert load_recipe(reference / "recipe.yaml").base == base and base.fingerprint
 
 
 def test_nothing_has_changed(reference: Path, tmp_path: Path) -> None:
@@ -119,8 +132,38 @@ def test_a_reference_is_not_overwritten(reference: Path) -> None:
         run_refused("reference", "create", "demo", "--out", reference)
 
 
+def test_a_reference_is_of_one_version_of_the_code(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was begun with a commit and settings goes on with these only."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    create = ("reference", "create", tmp_path / "recipe.yaml", "--out", tmp_path / "new")
+    monkeypatch.setattr(create_module, "run_recipe", lambda *_: 130)
+    clean(monkeypatch)
+    assert run(*create).exit_code == 130
+    clean(monkeypatch, commit="d" * 40)
+    with pytest.raises(UserError, match="was begun with other code, versions or settings"):
+        run_refused(*create)
+    clean(monkeypatch)
+    with pytest.raises(UserError, match="was begun with other code, versions or settings"):
+        run_refused(*create, "--batch-size", 8)
+
+    shutil.copytree(reference / "records", tmp_path / "new" / "records")
+    monkeypatch.setattr(create_module, "run_recipe", lambda *_: 0)
+    record = next((tmp_path / "new" / "records").iterdir())
+    record.write_text(record.read_text().replace("c" * 40, "e" * 40))
+    with pytest.raises(UserError, match=rf"1 of 7 records of .* were made by other code .*\(records/{record.name}\)"):
+        run_refused(*create)
+    record.write_text(record.read_text().replace("e" * 40, "c" * 40).replace('"git_dirty": false', '"git_dirty": true'))
+    with pytest.raises(UserError, match="1 of 7 records of"):
+        run_refused(*create)
+    (tmp_path / "new" / "unfinished.json").unlink()
+    with pytest.raises(UserError, match="has results that `reference create` did not make"):
+        run_refused(*create)
+
+
 def test_what_changed_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(create_module, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(provenance_module, "CHECKOUT", tmp_path)
     assert changed_files() == []  # an installed package is in no checkout
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     for folder in ("ia2_eval", "leaderboards"):
@@ -148,7 +191,7 @@ def test_damaged_references_are_named(reference: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is damaged:\n  records/"):
         run_refused("regress", tmp_path / "copy")
     (tmp_path / "copy" / "reference.json").write_text("{}")
-    with pytest.raises(UserError, match=r"reference.json: name: Field required"):
+    with pytest.raises(UserError, match=r"reference.json: git_commit: Field required"):
         run_refused("regress", tmp_path / "copy")
 
 
@@ -156,6 +199,40 @@ def test_results_of_earlier_code_do_not_count(reference: Path, tmp_path: Path) -
     (tmp_path / "old.txt").write_text("x")
     with pytest.raises(UserError, match="is not empty: results of other code must not count"):
         run_refused("regress", reference, "--out", tmp_path)
+
+
+def test_adapters_that_cannot_be_used_are_not_trained_anew(reference: Path, tmp_path: Path) -> None:
+    """As where Git LFS left a pointer."""
+    shutil.copytree(reference, tmp_path / "copy")
+    (path, *_) = (tmp_path / "copy" / "adapters").glob("*/*.safetensors")
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UserError, match=f"adapters/{path.parent.name}: no usable adapter"):
+        run_refused("regress", tmp_path / "copy")
+
+
+def test_another_base_model_is_refused_before_anything_runs(reference: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MODEL_DIRECTORY, model)
+    config = json.loads((model / "config.json").read_bytes())
+    (model / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
+    with pytest.raises(UserError, match=r"has the fingerprint '.*', the reference's has '.*'"):
+        run_refused("regress", reference, "--base", model)
+
+
+def test_options_that_would_say_nothing(reference: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--results runs nothing: leave out --out"):
+        run_refused("regress", reference, "--results", tmp_path, "--device", "cpu")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"--out '.*file' is a file"):
+        run_refused("regress", reference, "--out", tmp_path / "file")
+    with pytest.raises(UserError, match=r"--junit '.*' is a directory"):
+        run_refused("regress", reference, "--junit", tmp_path)
+
+
+def test_a_terminal_without_arrows(reference: Path) -> None:
+    result = CliRunner(charset="ascii").invoke(app, ["regress", str(reference), "--results", str(reference)])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "base ? Time no ICL" in result.output
 
 
 def run_refused(*arguments: object) -> None:

@@ -24,6 +24,11 @@ def test_junit_has_failures_for_regressions_and_errors_for_what_cannot_be_told()
     assert failure.get("message") == "accuracy 80.0 -> 50.0 % & <more>"
 
 
+def test_junit_holds_no_characters_that_xml_forbids() -> None:
+    found = to_junit("embedded", [Check("base", "Time", "regression", "the cell failed: \x1b[31mno\x00")], 1.0)
+    assert ElementTree.fromstring(found).findall(".//failure")[0].get("message") == "the cell failed: ?[31mno?"
+
+
 def test_exit_status() -> None:
     verdicts = [check.verdict for check in CHECKS]
     assert EXIT_STATUS[worst(verdicts)] == 1

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from math import ceil, fsum
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ia2_eval.leaderboard.figures.grid import LETTERS, LINE
-from ia2_eval.leaderboard.results.reliability import Reliability
+from ia2_eval.leaderboard.results.reliability import Reliability, bars_of
 from ia2_eval.leaderboard.style import FAINTER, STRONG, Column, MethodStyle
-from ia2_eval.scoring.calibration import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,14 +31,6 @@ TICK = 0.05
 HALVES = (0.0, 0.5, 1.0)
 HALVES_NAMED = {0.0: "0", 0.5: "0.5", 1.0: "1"}
 SIDEWAYS: dict[str, Any] = {"rotation": "vertical", "ha": "left", "va": "center", "multialignment": "center"}
-
-
-class Bar(NamedTuple):
-    left: float
-    right: float
-    samples: int
-    confidence: float
-    accuracy: float
 
 
 def reliability_figure(
@@ -131,7 +121,7 @@ class Frame(NamedTuple):
         ]
         if corners:
             path = Path.make_compound_path(*(Path(box, closed=True) for box in corners))
-            self.paper.add_patch(PathPatch(path, **looks))
+            self.paper.add_artist(PathPatch(path, **looks))  # the limits are fixed: nothing need be measured
 
     def draw_axes(self, across: Mapping[float, str], up: Mapping[float, str]) -> None:
         """Lines at the left and at the bottom, with labels by their place."""
@@ -141,11 +131,13 @@ class Frame(NamedTuple):
         for place, label in across.items():
             x, y = self.at(place, 0)
             lines.append([(x, y), (x, y - TICK)])
-            self.paper.text(x, y - 2 * TICK, label, ha="center", va="top")
+            if label:
+                self.paper.text(x, y - 2 * TICK, label, ha="center", va="top")
         for place, label in up.items():
             x, y = self.at(0, place)
             lines.append([(x, y), (x - TICK, y)])
-            self.paper.text(x - 2 * TICK, y, label, ha="right", va="center_baseline")
+            if label:
+                self.paper.text(x - 2 * TICK, y, label, ha="right", va="center_baseline")
         self.paper.add_collection(LineCollection(lines, color="black", linewidth=0.8), autolim=False)
 
 
@@ -179,16 +171,3 @@ def _draw_panel(diagram: Frame, colour: str, reliability: Reliability | None, ou
     if points:
         marks: dict[str, Any] = {"color": colour, "markersize": 3.5, "markeredgecolor": "black", "label": "narrow"}
         diagram.paper.plot(*zip(*points, strict=True), "o", **marks)
-
-
-def bars_of(bins: Iterable[Bin]) -> Iterator[Bar]:
-    """Bars of the bins. An empty bin has none.
-
-    Equal-mass bins of one and the same confidence are one bar: which of them an example is in was chance.
-    """
-    for (left, right), alike in groupby((bin_ for bin_ in bins if bin_.count), lambda bin_: (bin_.lower, bin_.upper)):
-        members = [*alike]
-        count = sum(bin_.count for bin_ in members)
-        correct = fsum(bin_.count * (bin_.accuracy or 0.0) for bin_ in members)
-        confidence = fsum(bin_.count * (bin_.confidence or 0.0) for bin_ in members)
-        yield Bar(left, right, count, confidence / count, correct / count)

@@ -12,13 +12,14 @@ function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-function withInterval(value, form) {
+function withInterval(value, form, best = false) {
   if (value === null || value[0] === null) return ABSENT;
   const [mean, std, low, high] = value;
   const text = form(mean) + (std === null ? "" : ` ± ${form(std)}`);
-  if (low === null || high === null) return text;
+  const made = element(best ? "strong" : "span", { class: "value" }, text);
+  if (low === null || high === null) return made;
   const interval = element("span", { class: "interval" }, `[${form(low)}, ${form(high)}]`);
-  return element("span", {}, element("span", { class: "value" }, text), " ", interval);
+  return element("span", {}, made, " ", interval);
 }
 
 function rateText(row) {
@@ -41,6 +42,9 @@ const SETTING = [
   { id: "method", title: "Method", key: (row) => row.column, show: methodCell },
   { id: "base", title: "Base", key: (row) => row.base },
   { id: "adapter", title: "Adapter", key: (row) => row.adapter || null },
+  ...(data.groups.some((group) => group[6])
+    ? [{ id: "labels", title: "Labels", key: (row) => row.labels || null }]
+    : []),
   { id: "protocol", title: "Protocol", key: (row) => row.protocol },
   { id: "source", title: "Source", key: (row) => row.source },
   {
@@ -57,14 +61,14 @@ const SCORES = [
     title: "Accuracy\u00a0%",
     number: true,
     key: (row) => row.accuracy?.[0] ?? null,
-    show: (row) => withInterval(row.accuracy, perCent),
+    show: (row) => withInterval(row.accuracy, perCent, row.best?.[0]),
   },
   {
     id: "calibration",
     title: "ECE",
     number: true,
     key: (row) => row.calibration?.[0] ?? null,
-    show: (row) => withInterval(row.calibration, decimals),
+    show: (row) => withInterval(row.calibration, decimals, row.best?.[1]),
   },
   { id: "examples", title: "n", number: true, key: (row) => row.n_examples },
 ];

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Record
+from ia2_eval.leaderboard.page.best import best_entries
 from ia2_eval.leaderboard.page.diagram import STEPS
 from ia2_eval.leaderboard.page.means import means
 from ia2_eval.leaderboard.page.records import Records
@@ -45,7 +46,8 @@ def page_content(results: Results, directory: Path) -> Content:
             records.add(record, group)
     for record in sorted(failed, key=_order):
         records.add_failed(record, _base(record.cell, groups))
-    of_seeds = [*means(results, groups, rows, records, tables)]
+    best = best_entries(results, groups)
+    of_seeds = means(results, groups, rows, best, records, tables)
     faults = tuple(dict.fromkeys((*results.faults, *records.faults)))
     remarks = [
         ("Faulty files", faults),
@@ -63,7 +65,7 @@ def page_content(results: Results, directory: Path) -> Content:
             "records": records.records,
             "evaluations": records.evaluations,
             "means": of_seeds,
-            "captions": [*table_words(groups, rows)],
+            "captions": [*table_words(groups, rows, bold=bool(best))],
             "remarks": [[heading, [*lines]] for heading, lines in remarks if lines],
         },
         faults,

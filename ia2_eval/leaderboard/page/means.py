@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +41,19 @@ class Entry(NamedTuple):
         of_group = (row.base, row.adapter, row.protocol, row.source, row.method, row.variant)
         return cls(*of_group, row.N, row.eval, row.selection, row.metric)
 
+    @classmethod
+    def at(cls, group: Group, size: int | None, benchmark: str, selection: Selection, metric: str) -> Entry:
+        of_group = (group.base, group.adapter, group.protocol, group.source, group.method, group.variant)
+        return cls(*of_group, size, benchmark, selection, metric)
+
 
 def means(
-    results: Results, groups: Sequence[Group], rows: Sequence[Row], records: Records, tables: Tables
+    results: Results,
+    groups: Sequence[Group],
+    rows: Sequence[Row],
+    best: Set[Entry],
+    records: Records,
+    tables: Tables,
 ) -> list[Json]:
     """A row per group, benchmark, size and choice of the learning rate, also of what is missing; methods that are
     compared stand together.
@@ -52,6 +62,7 @@ def means(
         results: what the rows are of.
         groups: in table order.
         rows: of the groups, see `aggregate`.
+        best: those that are marked.
         records: that have been added.
         tables: where common values go.
     """
@@ -60,7 +71,7 @@ def means(
         (_order(group, size, benchmark), row)
         for group in groups
         for benchmark in group.evals
-        for size, row in _rows(results, groups, group, benchmark, found, records, tables)
+        for size, row in _rows(results, groups, group, benchmark, found, best, records, tables)
     ]
     return [row for _, row in sorted(made, key=lambda pair: pair[0])]
 
@@ -77,11 +88,11 @@ def _rows(
     group: Group,
     benchmark: str,
     found: dict[Entry, Row],
+    best: Set[Entry],
     records: Records,
     tables: Tables,
 ) -> Iterator[tuple[int | None, Json]]:
     reported, chosen = group.headline(benchmark), chosen_candidates(group, benchmark)
-    of_group = (group.base, group.adapter, group.protocol, group.source, group.method, group.variant)
     wanted = headline_selection(group.protocol, group.trained)
     for selection in dict.fromkeys((wanted, *chosen)):
         candidate = chosen.get(selection)
@@ -89,14 +100,17 @@ def _rows(
         places = [records.places.get((record.key, benchmark)) for record in of_candidate]
         drawn = tables.diagram(_pooled(results, group, benchmark, candidate)) if candidate else None
         for size in training_sizes(groups, group):
-            accuracy, calibration = (
-                found.get(Entry(*of_group, size, benchmark, selection, metric))
+            entries = [
+                Entry.at(group, size, benchmark, selection, metric)
                 for metric in (reported.accuracy, reported.calibration)
-            )
+            ]
+            accuracy, calibration = map(found.get, entries)
             yield (
                 size,
                 [
-                    tables.group(group.base, group.adapter, group.protocol, group.source, size, group.column),
+                    tables.group(
+                        group.base, group.adapter, group.protocol, group.source, size, group.column, group.label_type
+                    ),
                     tables.benchmark(benchmark),
                     tables.headline(group, benchmark),
                     selection,
@@ -104,6 +118,7 @@ def _rows(
                     [*candidate] if candidate else [None, None],
                     _value(accuracy),
                     _value(calibration),
+                    [entry in best for entry in entries],
                     *_seeds(group, accuracy, candidate),
                     accuracy.n if accuracy else None,
                     drawn,

@@ -24,12 +24,13 @@ const ABSENT = "–";
 const fraction = (value) => (value === null || value === undefined ? null : value / data.scale);
 
 function groupFields(place) {
-  const [base, adapter, protocol, source, n, column] = data.groups[place];
+  const [base, adapter, protocol, source, n, column, labels] = data.groups[place];
   const [method, colour] = data.columns[column];
   return {
     base,
     adapter,
     protocol,
+    labels,
     source: data.benchmarks[source][1],
     sourceName: data.benchmarks[source][0],
     n,
@@ -99,6 +100,7 @@ const means = data.means.map(
     [rate, weight],
     accuracy,
     calibration,
+    best,
     seeds,
     expected,
     complete,
@@ -120,6 +122,7 @@ const means = data.means.map(
       n_examples: n,
       accuracy: accuracy?.map(fraction) ?? null,
       calibration: calibration?.map(fraction) ?? null,
+      best,
       eval: title,
       headline: data.headlines[headline],
       diagram: diagram === null ? null : data.diagrams[diagram],

@@ -12,7 +12,7 @@ from ia2_eval.experiments.record import Evaluation, Record, Training
 from ia2_eval.leaderboard.page.diagram import diagram
 from ia2_eval.leaderboard.page.shared import Json, rounded, scaled
 from ia2_eval.leaderboard.page.tables import Tables
-from ia2_eval.leaderboard.results.groups import Group
+from ia2_eval.leaderboard.results.groups import Group, label_type
 from ia2_eval.leaderboard.results.reliability import reliability
 from ia2_eval.leaderboard.results.results import Results
 from ia2_eval.leaderboard.style import Column
@@ -54,6 +54,7 @@ class Records:
     def _add_record(self, record: Record, base: str, error: str | None) -> int:
         tables, cell, provenance = self._tables, record.cell, record.provenance
         adapter = cell.adapter.label if cell.adapter else ""
+        column = Column(cell.method, cell.variant)
         path = self._results.record_path(record)
         fields = cell.model_dump(mode="json")
         versions: dict[str, Json] = {**dict(sorted(provenance.versions.items()))}
@@ -66,7 +67,7 @@ class Records:
         self.records.append(
             [
                 record.key,
-                tables.group(base, adapter, cell.protocol, cell.source, cell.n, Column(cell.method, cell.variant)),
+                tables.group(base, adapter, cell.protocol, cell.source, cell.n, column, label_type(cell)),
                 [tables.values.place(fields[name]) for name in Cell.model_fields],
                 tables.values.place(_link(path.parent, self._directory)),
                 None if path.name == f"{record.key}.json" else quote(path.name),

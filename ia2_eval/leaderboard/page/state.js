@@ -7,6 +7,7 @@ const FILTERS = [
   ["n", "N"],
   ["method", "Method"],
   ["adapter", "Adapter"],
+  ["labels", "Labels"],
   ["protocol", "Protocol"],
 ];
 const initial = () => ({ view: "means", query: "", sort: "", descending: false, oracle: false, row: "", filters: {} });

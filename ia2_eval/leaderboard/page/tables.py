@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.leaderboard.page.shared import Json, Shared
 from ia2_eval.leaderboard.page.words import headline_words
-from ia2_eval.leaderboard.results.groups import Group
+from ia2_eval.leaderboard.results.groups import Group, LabelType
 from ia2_eval.leaderboard.style import Column, column_styles
 from ia2_eval.protocol import Protocol
 
@@ -25,8 +25,18 @@ class Tables:
         self.diagrams = Shared()
         self.values = Shared()  # of cells and their provenance
 
-    def group(self, base: str, adapter: str, protocol: Protocol, source: str, n: int | None, column: Column) -> int:
-        return self._groups.place([base, adapter, protocol, self.benchmark(source), n, self._columns[column]])
+    def group(
+        self,
+        base: str,
+        adapter: str,
+        protocol: Protocol,
+        source: str,
+        n: int | None,
+        column: Column,
+        label_type: LabelType,
+    ) -> int:
+        place = self._columns[column]
+        return self._groups.place([base, adapter, protocol, self.benchmark(source), n, place, label_type])
 
     def benchmark(self, name: str) -> int:
         return self._benchmarks.place([name, get_benchmark(name).title])

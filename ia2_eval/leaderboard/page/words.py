@@ -10,6 +10,7 @@ from ia2_eval.leaderboard.results.groups import Group
 from ia2_eval.leaderboard.results.headline import Headline
 from ia2_eval.leaderboard.results.reliability import CONFIDENCES as AXES
 from ia2_eval.leaderboard.results.summary import describe_intervals
+from ia2_eval.leaderboard.significance.best import BEST_CAPTION
 from ia2_eval.leaderboard.tables.caption import ACCURACIES, CONFIDENCES
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.calibration import BINS
@@ -37,8 +38,8 @@ def headline_words(reported: Headline, protocol: Protocol, single_token: bool) -
     }
 
 
-def table_words(groups: Sequence[Group], rows: Sequence[Row]) -> Iterator[str]:
-    """What must be said beneath the means, one remark each."""
+def table_words(groups: Sequence[Group], rows: Sequence[Row], bold: bool) -> Iterator[str]:
+    """What must be said beneath the means, one remark each. `bold`: whether some are marked as best."""
     if any(row.seeds_expected is not None for row in rows):
         spreads = {"strict": "sample", "paper": "population"}
         found = dict.fromkeys(group.protocol for group in groups)
@@ -46,6 +47,8 @@ def table_words(groups: Sequence[Group], rows: Sequence[Row]) -> Iterator[str]:
         yield f"Accuracy and ECE: mean ± std over seeds ({stds}); accuracy in per cent."
     if intervals := describe_intervals(row.interval for row in rows):
         yield f"[…]: 95 % interval of the mean, {'; '.join(intervals)}."
+    if bold:
+        yield f"{BEST_CAPTION} Columns: the methods of one table of `leaderboard build`; hidden rows count, too."
     if any(row.seeds_expected is None for row in rows):
         yield "no ICL is one evaluation: it has no std, and stands beside every N."
     if chosen := [text for name, text in SELECTIONS.items() if any(row.selection == name for row in rows)]:

@@ -34,7 +34,7 @@ class Row:
     learning_rate: float | None
     sft_weight: float | None = None  # of `ia2+sft`
     mean: float
-    std: float | None  # sample under `strict`, population under `paper`; 0 for `no_icl`, a single evaluation
+    std: float | None  # sample under `strict`, population under `paper`; None of one seed, 0 of one evaluation without
     ci_low: float | None
     ci_high: float | None
     interval: IntervalKind | None  # what the 95 % interval is over: `t` (seeds), `bootstrap` (examples of one seed)
@@ -84,11 +84,13 @@ def _rows(group: Group, benchmark: str, selection: Selection, candidate: Candida
     evaluations = [found for record in group.at(candidate) if (found := evaluation_on(record, benchmark))]
     expected = group.seeds_expected(candidate)
     seedless = group.seedless
-    ddof = 1 if group.protocol == "strict" and not seedless else 0
     for metric in sorted({name for evaluation in evaluations for name in evaluation.metrics}):
         measured: list[Evaluation] = [evaluation for evaluation in evaluations if metric in evaluation.metrics]
+        population = seedless or (group.protocol == "paper" and len(measured) > 1)
         summary = summarise(
-            [evaluation.metrics[metric] for evaluation in measured], ddof, measured[0].intervals.get(metric)
+            [evaluation.metrics[metric] for evaluation in measured],
+            ddof=0 if population else 1,
+            bootstrap=measured[0].intervals.get(metric),
         )
         yield Row(
             base=group.base,

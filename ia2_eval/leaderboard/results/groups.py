@@ -179,7 +179,7 @@ def group_records(
         )
     if repeated:
         more.append(
-            f"{len(repeated)} files of lm-eval have results that a run, or a newer file, has, too: left out "
+            f"{len(repeated)} cells of lm-eval have results that a run, or a newer file, has, too: those are left out "
             f"(first: {repeated[0]})"
         )
     return Grouped(tuple(sorted(groups, key=_table_order)), (*notes, *more))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
+from ia2_eval.benchmarks import BENCHMARKS
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.leaderboard.results.lm_eval_content import LmEvalResults, TaskResult
 from ia2_eval.leaderboard.results.lm_eval_subject import Subject
@@ -32,26 +32,22 @@ def by_cell(found: Iterable[Found]) -> list[tuple[Cell, dict[str, Found]]]:
     """The newest result of each cell on each benchmark, in the order of the benchmarks.
 
     What the base says without demonstrations is the same whatever they would be drawn from: it stands beside each
-    source whose results there are, and that is evaluated on the benchmark.
+    source that has other results on the benchmark.
     """
     cells: dict[Cell, dict[str, Found]] = defaultdict(dict)
     sources: dict[tuple[object, ...], set[str]] = defaultdict(set)
     bare = []
     for each in found:
-        setting = (each.subject.base, each.result.protocol, each.result.limit)
+        place = (each.subject.base, each.result.protocol, each.result.limit, each.result.benchmark)
         if each.subject.adapter is None and each.result.shots is None:
-            bare.append((setting, each))
+            bare.append((place, each))
             continue
         cell = _cell(each)
-        sources[setting].add(cell.source)
+        sources[place].add(cell.source)
         cells[cell][each.result.benchmark] = each
-    for setting, each in bare:
-        name = each.result.benchmark
-        of_sources = [
-            source for source in sources[setting] if name in (source, *get_benchmark(source).out_of_distribution)
-        ]
-        for source in sorted(of_sources) or [each.result.source]:
-            cells[_cell(each).model_copy(update={"source": source})][name] = each
+    for place, each in bare:
+        for source in sorted(sources[place]) or [each.result.source]:
+            cells[_cell(each).model_copy(update={"source": source})][each.result.benchmark] = each
     order = list(BENCHMARKS)
     complete = []
     for cell, by_eval in cells.items():

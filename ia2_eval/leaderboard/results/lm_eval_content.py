@@ -30,6 +30,7 @@ class TaskResult(NamedTuple):
     seed: int
     """Of the demonstrations."""
     limit: int | None
+    """None, too, where it is no less than what there is."""
     n: int
     metrics: dict[str, float]
 
@@ -122,7 +123,8 @@ class LmEvalResults(_Part):
     def _task(self, name: str, benchmark: str, metadata: _Metadata, found: dict[str, Any]) -> TaskResult:
         if name not in self.examples:
             raise ValueError(f"n-samples: the number of examples of {name} is missing")
-        n, limit = self.examples[name].effective, self.config.limit
+        examples, limit = self.examples[name], self.config.limit
+        n = examples.effective
         # Under `paper` the demonstrations stand in the documents, N - 1 of them.
         shots = metadata.ia2_n if metadata.ia2_protocol == "paper" else self.shots.get(name)
         return TaskResult(
@@ -132,7 +134,7 @@ class LmEvalResults(_Part):
             protocol=metadata.ia2_protocol,
             shots=shots or None,
             seed=metadata.ia2_seed,
-            limit=None if limit is None else n if limit < 1 else int(limit),
+            limit=None if limit is None or n == examples.original else n,
             n=n,
             metrics=_metrics(found),
         )

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.experiments.cell import Cell
@@ -32,18 +32,25 @@ def is_lm_eval_directory(directory: Path) -> bool:
     return next(result_files(directory), None) is not None
 
 
-def result_files(directory: Path, depth: int = DEPTH) -> Iterator[Path]:
+def result_files(directory: Path) -> Iterator[Path]:
     """Files of results by their names, folder by folder; not those in the directories of runs."""
+    for entries in _folders(directory):
+        if not _of_run(entries):
+            yield from (Path(entry.path) for entry in entries if NAME.fullmatch(entry.name) and entry.is_file())
+
+
+def _folders(directory: Path, depth: int = DEPTH) -> Iterator[list[os.DirEntry[str]]]:
+    """What lies in the directory, then in each of its folders; nothing from within a run's directory."""
     with os.scandir(directory) as found:
         entries = sorted(found, key=lambda entry: entry.name)
-    if any(entry.name in ("records", PLAN) for entry in entries):
-        return
-    for entry in entries:
-        if NAME.fullmatch(entry.name) and entry.is_file():
-            yield Path(entry.path)
-    for entry in entries if depth else ():
+    yield entries
+    for entry in entries if depth and not _of_run(entries) else ():
         if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-            yield from result_files(Path(entry.path), depth - 1)
+            yield from _folders(Path(entry.path), depth - 1)
+
+
+def _of_run(entries: Iterable[os.DirEntry[str]]) -> bool:
+    return any(entry.name in ("records", PLAN) for entry in entries)
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,8 @@ def read_lm_eval(directory: Path) -> LmEvalRun:
     answers: dict[str, Answers] = {}
     paths: dict[str, Path] = {}
     records = []
-    for cell, of_cell in by_cell(found):
+    cells = by_cell(found)
+    for cell, of_cell in cells:
         evaluations = []
         for each in of_cell.values():
             evaluation, fault = _evaluation(directory, each, cell.source, answers)
@@ -115,8 +123,10 @@ def read_lm_eval(directory: Path) -> LmEvalRun:
         newest = max(of_cell.values(), key=lambda each: each.content.date)
         records.append(_record(cell, newest, evaluations))
         paths[cell.key] = newest.path
+    records.sort(key=lambda record: record.provenance.created)
     notes = [f"left out, {reason}: {', '.join(tasks)}" for reason, tasks in left_out.items()]
-    notes += [*_assumptions(found), *_without_samples(records)]
+    notes += [*_superseded(directory, found, cells), *_assumptions(found), *_without_samples(records)]
+    notes += _nested_runs(directory)
     return LmEvalRun(directory, tuple(records), tuple(dict.fromkeys(faults)), tuple(notes), None, paths, answers)
 
 
@@ -127,11 +137,39 @@ def _failures(directory: Path) -> Iterator[str]:
         yield f"{path.relative_to(directory)}: {lines[-1]}"
 
 
+def _superseded(
+    directory: Path, found: Iterable[Found], cells: Iterable[tuple[Cell, dict[str, Found]]]
+) -> Iterator[str]:
+    """How many results do not count, for a newer one is of the same."""
+    counted = {(each.path, each.result.task) for _, of_cell in cells for each in of_cell.values()}
+    older = [each for each in found if (each.path, each.result.task) not in counted]
+    if older:
+        first = older[0].path.relative_to(directory)
+        yield f"{len(older)} results of tasks that have newer ones of the same setting are left out (first: {first})"
+
+
+def _nested_runs(directory: Path) -> Iterator[str]:
+    """What is not read, though it lies there."""
+    runs = [str(Path(entries[0].path).parent) for entries in _folders(directory) if _of_run(entries)]
+    if runs:
+        yield f"runs among lm-eval's results are left out, give their own directories: {', '.join(runs)}"
+
+
 def _assumptions(found: Iterable[Found]) -> Iterator[str]:
     """What is not in the files and had to be taken for something."""
     bases = dict.fromkeys(each.subject.base.model for each in found if not each.subject.dtype_known)
     if bases:
         yield f"the precision of {', '.join(bases)} is not in lm-eval's files: taken for float32"
+    local = dict.fromkeys(
+        each.subject.base.model
+        for each in found
+        if not each.subject.base.fingerprint and PurePath(each.subject.base.model).is_absolute()
+    )
+    if local:
+        yield (
+            f"which files {', '.join(local)} had is not in lm-eval's files, so its results stand apart from those of "
+            "runs: `ia2-eval evaluate --with-base` tells"
+        )
     adapters = dict.fromkeys(each.subject.adapter for each in found if each.subject.adapter and not each.of_run)
     if adapters:
         yield (

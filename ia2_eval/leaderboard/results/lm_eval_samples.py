@@ -15,7 +15,7 @@ from ia2_eval.leaderboard.results.read import Sample
 from ia2_eval.protocol import Protocol
 from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.scoring.bootstrap import mean_of
-from ia2_eval.scoring.calibration import ece_of
+from ia2_eval.scoring.calibration import classwise_ece_of, ece_of
 from ia2_eval.scoring.metrics import Measured
 from ia2_eval.scoring.samples import LabelSample, generation_sample, label_sample
 
@@ -100,19 +100,30 @@ class _Measured(Measured):
         self.add(name, ece_of(confidence, correct), len(correct), error=True)
 
 
+def _add_labels(found: Measured, samples: Sequence[LabelSample], labels: Sequence[str]) -> None:
+    n = len(samples)
+    predictions = [sample.predicted(labels) for sample in samples]
+    gold = [labels.index(sample.gold) for sample in samples]
+    classwise = classwise_ece_of([prediction.probabilities for prediction in predictions], gold)
+    found.add("acc_full_vocab", mean_of([sample.correct_full_vocab for sample in samples]), n)
+    found.add("ece_classwise", classwise, n, error=True)
+    found.add("brier", mean_of([prediction.brier for prediction in predictions]), n)
+    found.add("nll", mean_of([prediction.nll for prediction in predictions]), n)
+
+
 def measured(answers: Answers, benchmark: str) -> Measured:
-    """Accuracy, calibration and discrimination with their intervals, of rows."""
-    found, samples = _Measured(), answers.samples
+    """What has an interval, of rows; and of how many texts the calibration is."""
+    found, samples, labels = _Measured(), answers.samples, get_benchmark(benchmark).labels
     n = len(samples)
     found.add("acc", mean_of([sample.correct for sample in samples]), n)
-    labels = [sample for sample in samples if isinstance(sample, LabelSample)]
-    if get_benchmark(benchmark).single_token:
-        found.add("acc_full_vocab", mean_of([sample.correct_full_vocab for sample in labels]), n)
     known = [(sample.confidence, sample.correct) for sample in samples if sample.confidence is not None]
     if known:
-        if not labels:
-            found.metrics["ece_n"] = float(len(known))
         found.add_confidence(*zip(*known, strict=True))
+    if labels is not None:
+        _add_labels(found, [sample for sample in samples if isinstance(sample, LabelSample)], labels)
+    elif known:
+        found.metrics["ece_n"] = float(len(known))
+        found.add("brier", mean_of([(confidence - correct) ** 2 for confidence, correct in known]), len(known))
     if answers.published is not None:
         confidence, correct = zip(*answers.published, strict=True)
         found.add("acc_published", mean_of(correct), n)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from math import fsum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +37,29 @@ class Reliability:
     @property
     def n(self) -> int:
         return sum(bin_.count for bin_ in self.bins)
+
+
+class Bar(NamedTuple):
+    """What is drawn of a bin, or of several of one and the same confidence."""
+
+    left: float
+    right: float
+    samples: int
+    confidence: float  # mean
+    accuracy: float
+
+
+def bars_of(bins: Iterable[Bin]) -> Iterator[Bar]:
+    """Bars of the bins. An empty bin has none.
+
+    Equal-mass bins of one and the same confidence are one bar: which of them an example is in was chance.
+    """
+    for (left, right), alike in groupby((bin_ for bin_ in bins if bin_.count), lambda bin_: (bin_.lower, bin_.upper)):
+        members = [*alike]
+        count = sum(bin_.count for bin_ in members)
+        correct = fsum(bin_.count * (bin_.accuracy or 0.0) for bin_ in members)
+        confidence = fsum(bin_.count * (bin_.confidence or 0.0) for bin_ in members)
+        yield Bar(left, right, count, confidence / count, correct / count)
 
 
 def pool(results: Results, group: Group, benchmark: str) -> tuple[Reliability | None, tuple[str, ...]]:

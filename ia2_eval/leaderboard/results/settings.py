@@ -68,7 +68,7 @@ def latest_setting(
 
 def without_repetitions(records: Sequence[Record], recorded: Mapping[str, str]) -> tuple[tuple[Record, ...], list[str]]:
     """The records of a group, each evaluation of a cell once: the run's, else the newest of lm-eval's; and the files of
-    those that were left out. lm-eval's results of one cell may be in several places, a benchmark each."""
+    those of which something was left out. lm-eval's results of one cell may be in several places, a benchmark each."""
     if all(record.cell.data for record in records):
         return tuple(records), []
     seen: dict[tuple[Hashable, ...], set[str]] = defaultdict(set)

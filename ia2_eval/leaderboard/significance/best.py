@@ -119,7 +119,7 @@ def _accuracy_p(pairs: Pairs) -> float | None:
 
 def _calibration_p(pairs: Pairs, errors: CalibrationErrors, quick: bool = False) -> float | None:
     """`quick`: a lower bound of it, without resampling."""
-    if not pairs.known.any(axis=1).all():
+    if not pairs.calibrated:
         return None
     differences = errors.differences(pairs)
     if differences.mean() >= 0:

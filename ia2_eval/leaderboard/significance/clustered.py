@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from ia2_eval.leaderboard.significance.evidence import Evidence
 from ia2_eval.leaderboard.significance.over_seeds import paired_t
 
+ENOUGH_DATASETS = 3
+"""With two the t-test has one degree of freedom: two differences that happen to be alike would pass for a sure one."""
+
 FEW = 5
-"""Clusters below which a t-test over them says little: with 2 it has one degree of freedom."""
+"""Clusters below which it says little."""
 
 
 def over_datasets(differences: Mapping[str, Sequence[float]]) -> Evidence:
@@ -16,12 +19,16 @@ def over_datasets(differences: Mapping[str, Sequence[float]]) -> Evidence:
 
     Draws for different N are nested and all seeds answer the same examples, so pairs of one dataset are not
     independent: whatever their dependence, a dataset counts once (Ibragimov and Mueller 2010). With equally many pairs
-    in each it is the cluster-robust t-test of all pairs; with unequal numbers that one exceeds its level.
+    in each it is the cluster-robust t-test of all pairs; with unequal numbers that one exceeds its level. Of fewer than
+    `ENOUGH_DATASETS` clusters nothing is told.
 
     Args:
         differences: of each cluster, one per (N, seed) or more.
     """
-    return paired_t(cluster_means(differences), "clusters", "datasets")
+    means = cluster_means(differences)
+    if len(means) < ENOUGH_DATASETS:
+        return Evidence("clusters", None, unit="datasets", units=len(means))
+    return paired_t(means, "clusters", "datasets")
 
 
 def cluster_means(differences: Mapping[str, Sequence[float]]) -> list[float]:

@@ -14,7 +14,7 @@ from ia2_eval.leaderboard.results.groups import Group
 from ia2_eval.leaderboard.results.headline import Headline
 from ia2_eval.leaderboard.results.reported import reported_outcomes
 from ia2_eval.leaderboard.results.results import Results
-from ia2_eval.leaderboard.significance.clustered import clusters, over_datasets
+from ia2_eval.leaderboard.significance.clustered import ENOUGH_DATASETS, clusters, over_datasets
 from ia2_eval.leaderboard.significance.comparison import Comparison, Metric, Scope, Sets, with_holm
 from ia2_eval.leaderboard.significance.crossed import shared_variance_of_means, shared_variance_of_resamples
 from ia2_eval.leaderboard.significance.mcnemar import discordant, mcnemar
@@ -70,6 +70,8 @@ def compare(results: Results, groups: Sequence[Group], pairs: Sequence[Pair]) ->
                     continue
                 if matched.unmatched:
                     notes.append(f"{where}: {matched.unmatched} seeds that only one of them has are left out")
+                if not matched.calibrated and matched.known_by_either:
+                    notes.append(f"{where}: no ECE, for in some seed no example has a confidence in both")
                 reported = both[0].headline(place.eval)
                 of_pair += _at_place(section, place, pair, matched, reported, errors[reported.bins])
             comparisons += [*of_pair, *_over_places(of_pair)]
@@ -102,7 +104,7 @@ def _at_place(
 ) -> Iterator[Comparison]:
     sets: Sets = "own" if place.eval == place.source else "ood"
     yield accuracy_comparison(section, place, sets, pair, pairs, reported)
-    if pairs.known.any(axis=1).all():
+    if pairs.calibrated:
         yield calibration_comparison(section, place, sets, pair, pairs, reported, errors)
 
 
@@ -235,7 +237,7 @@ def _pooled(
         unmatched=sum(member.unmatched for member in members),
         examples=0,
         clusters=len(means),
-        effect_size=effect_size(means),
+        effect_size=effect_size(means) if len(means) >= ENOUGH_DATASETS else None,
         differences=tuple(means),
         tests=(over_datasets(differences),),
     )

@@ -18,7 +18,8 @@ def mcnemar_p(correct: Bools, other: Bools) -> float:
     An example is one unit, whatever the number of seeds: its net count D_i = sum over seeds of (right - other right) is
     taken with either sign. That is the exact form of Durkalski's McNemar test for clustered pairs (Statistics in
     Medicine 22, 2003), whose normal form is sum D_i / sqrt(sum D_i^2); with one seed it is the binomial test of b
-    against c, not the mid-p one, so its level is kept for every n.
+    against c, not the mid-p one, so its level is kept for every n. With several it is where D is symmetric around 0,
+    and nearly where only its mean is 0.
 
     Args:
         correct: [S, n], whether the answer of each seed to each example is right.

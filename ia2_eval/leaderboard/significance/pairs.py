@@ -38,6 +38,16 @@ class Pairs:
         return known
 
     @property
+    def calibrated(self) -> bool:
+        """Whether each seed has an example whose confidence both know."""
+        return bool(self.known.any(axis=1).all())
+
+    @property
+    def known_by_either(self) -> bool:
+        """Whether there is any confidence at all: of some benchmarks and models there is none."""
+        return not all(np.isnan(side.confidence).all() for side in self.sides)
+
+    @property
     def accuracy_differences(self) -> NDArray[np.float64]:
         """Right or not, less the same of the other [S, n]."""
         return self.answers.correct.astype(np.float64) - self.against.correct.astype(np.float64)

@@ -1,82 +1,114 @@
-"""Comparisons as tables: of each place, then over datasets."""
+"""Comparisons as tables: of each place, what decides and then the rest; then over datasets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isinf
 
 from ia2_eval.benchmarks import get_benchmark
-from ia2_eval.leaderboard.significance.clustered import FEW
+from ia2_eval.leaderboard.significance.clustered import ENOUGH_DATASETS, FEW
 from ia2_eval.leaderboard.significance.comparison import ENOUGH_SEEDS, Comparison
-from ia2_eval.leaderboard.significance.evidence import LEVEL
+from ia2_eval.leaderboard.significance.evidence import LEVEL, TestName
 from ia2_eval.leaderboard.style import column_title
 from ia2_eval.leaderboard.tables.table import ABSENT, Mark, Section, Stack, Table, eval_title
 
-COLUMNS = ("difference", "95 % interval", "p", "p (Holm)", "for 80 % power")
 METRICS = ("acc", "ECE")
-HOLM_COLUMN = COLUMNS.index("p (Holm)")
-
 SETS = {"own": "own sets", "ood": "OOD sets*"}
+HOLM_COLUMN = "p (Holm)"
+
+Cell = Callable[[Comparison], str]
 
 
 def comparison_tables(comparisons: Sequence[Comparison]) -> list[Table]:
-    """Two per section: its places, and all its sources together where there are two datasets or more."""
+    """Three per section: of its places what decides, then effect sizes, power and every test; then all its sources
+    together, where there are two datasets or more.
+    """
     found = []
     for section in dict.fromkeys(comparison.section for comparison in comparisons):
         of_section = [comparison for comparison in comparisons if comparison.section == section]
         at_places = [comparison for comparison in of_section if comparison.scope == "place"]
-        found.append(_table(section, at_places, of_places=True))
+        found.append(_table(section, "comparisons", at_places, DECISION, _place_caption(at_places)))
+        found.append(_table(section, "effect, power and every test", at_places, DETAILS, _detail_caption(at_places)))
         pooled = [comparison for comparison in of_section if comparison.scope != "place"]
         if pooled:
-            found.append(_table(section, pooled, of_places=False))
+            found.append(_table(section, "over datasets", pooled, DECISION | EFFECT, _pooled_caption(pooled)))
     return found
 
 
-def _table(section: Section, comparisons: Sequence[Comparison], of_places: bool) -> Table:
+def _table(
+    section: Section,
+    what: str,
+    comparisons: Sequence[Comparison],
+    columns: dict[str, Cell],
+    caption: tuple[str, ...],
+) -> Table:
     lines: dict[tuple[object, ...], dict[str, Comparison]] = {}
     for c in comparisons:
         lines.setdefault((c.method, c.against, c.scope, c.n, c.source, c.eval, c.sets), {})[c.metric] = c
     rows, marks = [], set()
     for i, by_metric in enumerate(lines.values()):
         both = [by_metric.get(metric) for metric in METRICS]
-        cells = [_cells(comparison) for comparison in both]
-        rows.append((*_keys(next(filter(None, both))), *zip(*cells, strict=True)))
+        stacks = [tuple(ABSENT if found is None else cell(found) for found in both) for cell in columns.values()]
+        rows.append((*_keys([*filter(None, both)]), *stacks))
         for k, comparison in enumerate(both):
             p = comparison.primary_p_holm if comparison else None
-            if p is not None and p < LEVEL:
-                marks.add(Mark(i, HOLM_COLUMN, k))
+            if p is not None and p < LEVEL and HOLM_COLUMN in columns:
+                marks.add(Mark(i, [*columns].index(HOLM_COLUMN), k))
+    over = "seeds" if comparisons[0].scope == "place" else "datasets"
     return Table(
-        title=f"{section.title} · {'comparisons' if of_places else 'over datasets'}",
-        columns=COLUMNS,
+        title=f"{section.title} · {what}",
+        columns=tuple(columns),
         values=METRICS,
         rows=tuple(rows),
-        caption=_place_caption(comparisons) if of_places else _pooled_caption(comparisons),
-        keys=(("N", "seeds" if of_places else "datasets"), ("source", "eval"), ("method", "against")),
+        caption=caption,
+        keys=(("N", over), ("source", "eval"), ("method", "against")),
         best=frozenset(marks),
     )
 
 
-def _keys(comparison: Comparison) -> tuple[Stack, Stack, Stack]:
+def _keys(both: Sequence[Comparison]) -> tuple[Stack, Stack, Stack]:
+    """Of a row, from its comparisons of accuracy and of ECE, or the one that there is."""
+    comparison = both[0]
     n = "all" if comparison.scope == "all" else ABSENT if comparison.n is None else str(comparison.n)
     columns = column_title(comparison.method), column_title(comparison.against)
     if comparison.scope != "place":
-        return (n, str(comparison.clusters)), ("all", SETS[comparison.sets]), columns
+        datasets = ", ".join(dict.fromkeys(str(found.clusters) for found in both))
+        return (n, datasets), ("all", SETS[comparison.sets]), columns
     titles = get_benchmark(comparison.source).title, eval_title(comparison.source, comparison.eval)
     return (n, str(comparison.seeds)), titles, columns
 
 
-def _cells(comparison: Comparison | None) -> tuple[str, ...]:
-    if comparison is None:
-        return (ABSENT,) * len(COLUMNS)
-    scale, form = (100, "+.1f") if comparison.metric == "acc" else (1, "+.3f")
+def _in_units(comparison: Comparison, value: float, sign: str = "+") -> str:
+    """Accuracy in per cent points, ECE as it is."""
+    return f"{100 * value:{sign}.1f}" if comparison.metric == "acc" else f"{value:{sign}.3f}"
+
+
+def _interval(comparison: Comparison) -> str:
     low, high = comparison.interval.ci_low, comparison.interval.ci_high
-    return (
-        f"{scale * comparison.difference:{form}}",
-        ABSENT if low is None or high is None else f"{scale * low:{form}} to {scale * high:{form}}",
-        p_text(comparison.primary.p),
-        p_text(comparison.primary_p_holm),
-        _needed(comparison),
-    )
+    if low is None or high is None:
+        return ABSENT
+    return f"{_in_units(comparison, low)} to {_in_units(comparison, high)}"
+
+
+def _effect_size(comparison: Comparison) -> str:
+    return ABSENT if comparison.effect_size is None else f"{comparison.effect_size:+.2f}"
+
+
+def _answers(comparison: Comparison) -> str:
+    return ABSENT if comparison.better is None else f"{comparison.better} : {comparison.worse}"
+
+
+def _more(comparison: Comparison) -> str:
+    """How many more seeds, examples or datasets have 80 % power."""
+    needed, unit, units = comparison.primary.needed, comparison.primary.unit, comparison.primary.units
+    if needed is None or units is None:
+        return ABSENT
+    return "never" if isinf(needed) else f"+{max(0, needed - units):.0f} {unit}"
+
+
+def _detectable(comparison: Comparison) -> str:
+    found = comparison.interval.detectable
+    return ABSENT if found is None else _in_units(comparison, found, "")
 
 
 def p_text(p: float | None) -> str:
@@ -84,14 +116,38 @@ def p_text(p: float | None) -> str:
     return ABSENT if p is None else "<.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _needed(comparison: Comparison) -> str:
-    needed, unit = comparison.primary.needed, comparison.primary.unit
-    if needed is None:
-        return ABSENT
-    return "never" if isinf(needed) else f"{needed:.0f} {unit}"
+def _p_of(test: TestName) -> Cell:
+    return lambda comparison: p_text(next((found.p for found in comparison.tests if found.test == test), None))
 
+
+DECISION: dict[str, Cell] = {
+    "difference": lambda comparison: _in_units(comparison, comparison.difference),
+    "95 % interval": _interval,
+    "p": lambda comparison: p_text(comparison.primary.p),
+    HOLM_COLUMN: lambda comparison: p_text(comparison.primary_p_holm),
+}
+EFFECT: dict[str, Cell] = {"d_z": _effect_size, "detectable": _detectable, "for 80 % power": _more}
+DETAILS: dict[str, Cell] = {
+    **EFFECT,
+    "only right": _answers,
+    "p: crossed": _p_of("crossed"),
+    "p: t": _p_of("t"),
+    "p: Wilcoxon": _p_of("wilcoxon"),
+    "p: McNemar": _p_of("mcnemar"),
+    "p: bootstrap": _p_of("bootstrap"),
+}
 
 HOLM_LINE = "p (Holm): over all comparisons of this command of the same metric and scope; bold below 0.05."
+EFFECT_LINE = "d_z: mean / standard deviation of the differences over {units}."
+DETECTABLE_LINE = "detectable: the true difference that these {units} find with 80 % power."
+POWER_LINE = (
+    "for 80 % power: so many more {units}, if the true difference and spread are the observed ones, which few {units} "
+    "tell poorly: an order of magnitude; +0: there are enough; never: more do not help."
+)
+
+
+def _effect_lines(units: str) -> tuple[str, ...]:
+    return tuple(line.format(units=units) for line in (EFFECT_LINE, DETECTABLE_LINE, POWER_LINE))
 
 
 def _place_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
@@ -104,13 +160,22 @@ def _place_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
             "not whether the methods do."
         )
     lines.append(HOLM_LINE)
-    lines.append(
-        "for 80 % power: seeds (examples) in all, if the true difference is the observed one; never: more do not help."
-    )
     if any(comparison.left_out for comparison in comparisons):
         most = max(comparison.left_out / comparison.examples for comparison in comparisons)
         lines.append(f"ECE: without examples whose confidence either lacks, at most {100 * most:.0f} per cent.")
     return tuple(lines)
+
+
+def _detail_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    few = any(comparison.seeds < ENOUGH_SEEDS for comparison in comparisons)
+    return (
+        *_effect_lines("seeds"),
+        *([f"With fewer than {ENOUGH_SEEDS} matched seeds these two are of examples: seeds tell nothing."] * few),
+        "only right: answers that only the method, only what it is compared with has right, over all seeds.",
+        "p: not corrected; of other seeds and examples (crossed), of other seeds on these examples (t, Wilcoxon), of "
+        "these checkpoints on other examples (McNemar, bootstrap). The test that decides was fixed beforehand; picking "
+        "the least of a row is no test.",
+    )
 
 
 def _pooled_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
@@ -118,12 +183,17 @@ def _pooled_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
         "difference: mean over datasets of the mean over all matched (N, seed); p: t of the datasets' means, so of "
         "other datasets like these.",
         HOLM_LINE,
-        "for 80 % power: datasets in all, if the true difference is the observed one.",
+        *_effect_lines("datasets"),
     ]
-    fewest = min(comparison.clusters or 0 for comparison in comparisons)
+    by_metric = {metric: {c.clusters for c in comparisons if c.metric == metric} for metric in METRICS}
+    counts = {count for found in by_metric.values() for count in found if count is not None}
+    if by_metric["ECE"] and by_metric["ECE"] != by_metric["acc"]:
+        lines.append("datasets, such as 3, 2: of acc, of ECE, which not all have.")
+    if min(counts) < ENOUGH_DATASETS:
+        lines.append("2 datasets are too few for a test over datasets: of others nothing can be told.")
+    fewest = min((count for count in counts if count >= ENOUGH_DATASETS), default=FEW)
     if fewest < FEW:
-        freedom = "1 degree" if fewest == 2 else f"{fewest - 1} degrees"
-        lines.append(f"{fewest} datasets are few: with {freedom} of freedom a difference must be great.")
+        lines.append(f"{fewest} datasets are few: with {fewest - 1} degrees of freedom a difference must be great.")
     if any(comparison.sets == "ood" for comparison in comparisons):
         lines.append("*: out of distribution; sources that share an evaluation set are one dataset.")
     return tuple(lines)

@@ -55,7 +55,7 @@ def caption(
         shares: of the examples that each calibration error of generated answers is of.
         oracle: whether learning rates were chosen on the reported sets.
         mixed: whether some results have the published metrics and others do not.
-        absent: whether a cell that has finished lacks one of the metrics.
+        absent: whether a cell that has finished lacks one of the metrics, or there is none to be expected.
     """
     if not rows:
         yield "No cell has finished yet."
@@ -65,7 +65,7 @@ def caption(
     over = []
     if seeds:
         count = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
-        over.append(f"Mean over {count} {'seed' if count == '1' else 'seeds'} ({spread} std)")
+        over.append("One seed" if count == "1" else f"Mean over {count} seeds ({spread} std)")
     if single := dict.fromkeys(column_title(row.column) for row in rows if row.seeds_expected is None):
         over.append(f"{', '.join(single)}: one evaluation")
     per_cent = " and ".join(name for name in metrics if name != "ECE")
@@ -93,7 +93,7 @@ def caption(
     if any(row.std is None for row in rows):
         yield "(–): one seed has no std."
     if absent:
-        yield "–: not in the records, such as the ECE where no text has an answer."
+        yield "–: not in the records: not asked for, or not defined, as the ECE where no text has an answer."
     for what, names in FURTHER.items():
         if found := [name for name in names if name in recorded]:
             yield f"Only in leaderboard.csv, {what}: {', '.join(found)}."

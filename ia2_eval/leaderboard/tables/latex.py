@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ia2_eval.leaderboard.tables.table import Table
+
+BETWEEN = "\u200b"
+"""Stands between hyphens, two of which would become a dash, as in `--out`."""
 
 SPECIAL = str.maketrans(
     {
@@ -20,6 +24,7 @@ SPECIAL = str.maketrans(
         "*": r"\textasteriskcentered{}",
         "[": "{[}",  # after \\ and \midrule it would open an optional argument
         "]": "{]}",
+        BETWEEN: "{}",
         "–": "--",
         "—": "---",
         "…": r"\ldots{}",
@@ -62,7 +67,7 @@ def to_latex(tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[str]
 
 def escaped(text: str) -> str:
     """Text that LaTeX sets as it is; characters that it may not know are kept."""
-    return " ".join(text.split()).translate(SPECIAL)
+    return re.sub("-(?=-)", f"-{BETWEEN}", " ".join(text.split())).translate(SPECIAL)
 
 
 def _table(table: Table) -> str:

@@ -11,7 +11,7 @@ from ia2_eval.leaderboard.results.groups import LABEL_TYPES, OF_TEACHER, Group
 from ia2_eval.leaderboard.results.headline import headline
 from ia2_eval.leaderboard.results.learning_rate import Selection
 from ia2_eval.leaderboard.results.results import Results
-from ia2_eval.leaderboard.style import Column, column_styles
+from ia2_eval.leaderboard.style import Column, column_order, column_title
 from ia2_eval.leaderboard.tables.caption import caption
 from ia2_eval.leaderboard.tables.table import (
     ABSENT,
@@ -47,7 +47,7 @@ def tables(groups: Sequence[Group], rows: Sequence[Row], results: Results | None
                 if not at:
                     continue
                 table = _table(title, section, at, shown, section_rows, single_token, oracle=False)
-                found.append(table if results is None else _marked(table, results, at, shown))
+                found.append(table if results is None else _marked(table, results, at, shown, single_token))
                 trained = [group for group in shown if group.trained]
                 at = places(trained, single_token)
                 if section.protocol == "strict" and at:
@@ -71,7 +71,13 @@ def _table(
     single_token: bool,
     oracle: bool,
 ) -> Table:
-    columns = column_styles(group.column for group in groups)
+    columns = _columns(groups, single_token)
+    expected = {
+        (Place(size, group.source, benchmark), group.column)
+        for group in groups
+        for size in training_sizes(groups, group)
+        for benchmark in group.evals
+    }
     reported = groups[0].headline(at[0].eval)  # alike for all of them
     wanted: tuple[Selection, ...] = ("oracle",) if oracle else section.selections
     wanted_places = frozenset(at)
@@ -92,7 +98,7 @@ def _table(
     def stack(place: Place, column: Column) -> Stack:
         head = shown.get((place, column, reported.accuracy))
         if head is None:
-            return (MISSING,) * len(metrics)
+            return (MISSING if (place, column) in expected else ABSENT,) * len(metrics)
         return tuple(_value(shown.get((place, column, metric)), head) for metric in metrics.values())
 
     in_table = [row for row in shown.values() if row.metric in metrics.values()]
@@ -100,7 +106,7 @@ def _table(
     stacks = {place: tuple(stack(place, column) for column in columns) for place in at}
     return Table(
         title=title + (" · ORACLE learning rates" if oracle else ""),
-        columns=tuple(style.title for style in columns.values()),
+        columns=tuple(map(column_title, columns)),
         values=tuple(metrics),
         rows=tuple(
             (
@@ -126,11 +132,21 @@ def _table(
     )
 
 
-def _marked(table: Table, results: Results, at: Sequence[Place], groups: Sequence[Group]) -> Table:
+def _columns(groups: Sequence[Group], single_token: bool) -> list[Column]:
+    """Those that are evaluated on such benchmarks, in order."""
+    wanted = {
+        group.column
+        for group in groups
+        if any(get_benchmark(name).single_token == single_token for name in group.evals)
+    }
+    return sorted(wanted, key=column_order)
+
+
+def _marked(table: Table, results: Results, at: Sequence[Place], groups: Sequence[Group], single_token: bool) -> Table:
     """The table with its significantly best values."""
     from ia2_eval.leaderboard.significance.best import BEST_CAPTION, significant_best
 
-    columns = list(column_styles(group.column for group in groups))
+    columns = _columns(groups, single_token)
     marks: set[Mark] = set()
     compared = False
     for i, place in enumerate(at):

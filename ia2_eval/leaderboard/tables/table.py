@@ -14,8 +14,9 @@ from ia2_eval.leaderboard.results.learning_rate import Selection, headline_selec
 from ia2_eval.protocol import Protocol
 
 MISSING = "missing"
+"""Of cells that are expected and have not finished."""
 ABSENT = "–"
-"""Of a metric that a finished cell does not have."""
+"""Of what is not expected, and of a metric that a finished cell does not have."""
 
 
 class Section(NamedTuple):

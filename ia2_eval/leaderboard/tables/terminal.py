@@ -70,8 +70,8 @@ def _rich_table(table: Table, columns: Sequence[int], stacked: bool) -> RichTabl
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     below = "\n" * (len(table.values) - max(map(len, table.keys), default=1)) if stacked else ""
     for name in _line(table.keys, stacked):
-        words = table.words.isdisjoint(name.splitlines())
-        drawn.add_column(Text(name + below), justify="right" if words else "left", no_wrap=True)
+        numbers = table.words.isdisjoint(name.splitlines())
+        drawn.add_column(Text(name + below), justify="right" if numbers else "left", no_wrap=True)
     for i in columns:
         figures = [_line([row[len(table.keys) + i]], stacked) for row in table.rows]
         for j, names in enumerate(_line([table.values], stacked)):

@@ -47,7 +47,7 @@ def board_command(directories: Sequence[Path], published: bool, out: Path | None
     tables = [table for bench, of_bench in found.items() for table in board_tables(bench, of_bench, gathered.settings)]
     rows = [row for bench, of_bench in found.items() for row in board_rows(bench, of_bench, gathered.settings)]
     if published:
-        beside, their_rows = published_beside(found.get(MT_BENCH), gathered.settings)
+        beside, their_rows = published_beside(found.get(MT_BENCH), gathered.settings, gathered.ids)
         tables += beside
         rows += their_rows
     if not tables:

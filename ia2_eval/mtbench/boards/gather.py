@@ -24,6 +24,8 @@ class Gathered:
     """By bench; models of different benches answered different questions and never stand together."""
     settings: Mapping[str, AnswerSettings]
     """By model; of those whose answers this package made."""
+    ids: Mapping[str, str]
+    """By model: its id in the files."""
     notes: tuple[str, ...]
 
 
@@ -40,6 +42,7 @@ def gather(directories: Sequence[Path]) -> Gathered:
         for model in sources.answers
         if (path := Layout(directory).settings(model)).exists()
     }
+    ids = {name: model for (_, model), name in names.items()}
     benches: dict[str, Sources] = {}
     for directory, sources in found.items():
         rated = [row.model for row in sources.judgments]
@@ -52,7 +55,7 @@ def gather(directories: Sequence[Path]) -> Gathered:
     notes = [note for sources in found.values() for note in sources.notes]
     if pairs := sum(len(sources.pairs) for sources in found.values()):
         notes.append(f"{pairs} pairwise judgments are on no board: `ia2-eval mtbench report` shows them")
-    return Gathered({bench: benches[bench] for bench in sorted(benches)}, settings, tuple(notes))
+    return Gathered({bench: benches[bench] for bench in sorted(benches)}, settings, ids, tuple(notes))
 
 
 def _distinct(directories: Sequence[Path]) -> list[Path]:

@@ -37,13 +37,14 @@ NOT_COMPARABLE = (
 
 
 def published_beside(
-    results: Results | None, settings: Mapping[str, AnswerSettings]
+    results: Results | None, settings: Mapping[str, AnswerSettings], ids: Mapping[str, str]
 ) -> tuple[list[Table], list[BoardRow]]:
     """A table for each of our bases that has published scores, and the published numbers as rows.
 
     Args:
         results: of MT-Bench's own questions; None where no model has answered them.
         settings: of those models whose answers this package made.
+        ids: of all models, in the files.
 
     Raises:
         UserError: no scored model has published scores.
@@ -55,7 +56,7 @@ def published_beside(
     scored = results.scored if results else ()
     ours: dict[str, list[ModelScores]] = {}
     for of_model in scored:
-        ours.setdefault(_name(of_model.model, settings), []).append(of_model)
+        ours.setdefault(_base(of_model.model, settings, ids), []).append(of_model)
     matched = [base for base in ours if base in by_base]
     if not matched:
         there = f"judged here on MT-Bench's questions: {', '.join(sorted(ours)) or 'none'}"
@@ -66,16 +67,16 @@ def published_beside(
     return tables, [row for base in matched for score in by_base[base] for row in _rows(score)]
 
 
-def _name(model: str, settings: Mapping[str, AnswerSettings]) -> str:
+def _base(model: str, settings: Mapping[str, AnswerSettings], ids: Mapping[str, str]) -> str:
     """Last part of the base's name; of answers of other origin, their model id."""
-    return PurePath(settings[model].model.base).name if model in settings else model
+    return PurePath(settings[model].model.base).name if model in settings else ids[model]
 
 
 def _table(
     base: str, ours: Sequence[ModelScores], published: Sequence[PublishedScore], settings: Mapping[str, AnswerSettings]
 ) -> Table:
     keys = row_keys([of_model.model for of_model in ours], settings)
-    rows = [_our_row(of_model, keys[of_model.model], settings) for of_model in ours]
+    rows = [_our_row(of_model, base, keys[of_model.model], settings) for of_model in ours]
     rows += [
         (
             (ORIGINS[score.origin], f"{score.judge}{f' {score.judged}' if score.judged else ''}"),
@@ -107,11 +108,12 @@ def _table(
 
 
 def _our_row(
-    of_model: ModelScores, key: tuple[Stack, Stack], settings: Mapping[str, AnswerSettings]
+    of_model: ModelScores, base: str, key: tuple[Stack, Stack], settings: Mapping[str, AnswerSettings]
 ) -> tuple[Stack, ...]:
     scores = (of_model.average, of_model.part(1).score, of_model.part(2).score)
-    adapted = of_model.model in settings and settings[of_model.model].adapter is not None
-    whose = f"ours, {of_model.model}" if adapted else "ours"
+    made = settings.get(of_model.model)
+    told = made is None or made.adapter is not None  # else the title names it
+    whose = f"ours, {of_model.model}" if told and of_model.model != base else "ours"
     return ((whose, of_model.judge), key[1], *(stack(score, 2)[:2] for score in scores))
 
 

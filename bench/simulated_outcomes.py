@@ -1,4 +1,4 @@
-"""Outcomes with a known truth, and what the tests make of them."""
+"""Outcomes with a known truth, and what the tests of `ia2-eval leaderboard compare` make of them."""
 
 from __future__ import annotations
 
