@@ -139,7 +139,7 @@ def of_several_columns(simulations: int, columns: int) -> Iterator[Line]:
         raw += min(p_values) < LEVEL
         corrected += min(holm(p_values)) < LEVEL
         found = {
-            Column(str(i)): {seed: Outcomes(*(part[seed] for part in of), "same") for seed in range(5)}
+            Column(str(i)): {seed: Outcomes(of.correct[seed], of.confidence[seed], "same") for seed in range(5)}
             for i, of in enumerate(answers)
         }
         best = best_of(found, "equal-width")

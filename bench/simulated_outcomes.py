@@ -62,7 +62,8 @@ class World:
         own = self.training_run * rng.standard_normal((seeds, 1)) + self.method_example * rng.standard_normal(n)
         ease = self.skills[method] + shared + own  # right with the chance Phi(ease)
         odds = log_ndtr(ease) - log_ndtr(-ease)
-        return Answers(rng.standard_normal((seeds, n)) < ease, expit(self.sharpness[method] * odds))
+        correct = rng.standard_normal((seeds, n)) < ease
+        return Answers(correct, expit(self.sharpness[method] * odds), correct)
 
 
 class Simulated(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.experiments.record import Evaluation, Record, Training
 from ia2_eval.leaderboard.results.groups import evaluation_on
-from ia2_eval.leaderboard.results.headline import Confidence
+from ia2_eval.leaderboard.results.headline import STRICT_LABELS, STRICT_TEXTS
 from ia2_eval.leaderboard.results.outcomes import Outcomes, outcomes
 from ia2_eval.leaderboard.results.read import Sample
 from ia2_eval.regression.answers import Moved, moved
@@ -32,10 +32,10 @@ def trainings(pair: Pair) -> tuple[Training, Training]:
 
 
 def outcomes_of(pairs: Sequence[Pair]) -> tuple[list[Outcomes], list[Outcomes]]:
-    kind: Confidence = "label" if get_benchmark(pairs[0].eval).single_token else "answer"
+    reported = STRICT_LABELS if get_benchmark(pairs[0].eval).single_token else STRICT_TEXTS
 
     def of(samples: tuple[Sample, ...], record: Record) -> Outcomes:
-        return outcomes(samples, kind, f"samples/{record.key}/{pairs[0].eval}.jsonl")
+        return outcomes(samples, reported, f"samples/{record.key}/{pairs[0].eval}.jsonl")
 
     return [of(pair.before, pair.reference) for pair in pairs], [of(pair.after, pair.rerun) for pair in pairs]
 

@@ -10,6 +10,7 @@ from synthetic_run import make_record, write_run
 from ia2_eval.leaderboard.build import build
 from ia2_eval.leaderboard.results.aggregate import aggregate
 from ia2_eval.leaderboard.results.groups import group_records
+from ia2_eval.leaderboard.results.headline import PUBLISHED, STRICT_LABELS
 from ia2_eval.leaderboard.results.lm_eval_files import is_lm_eval_directory, read_lm_eval
 from ia2_eval.leaderboard.results.results import read_results
 from ia2_eval.lm.base_model import Base
@@ -109,7 +110,7 @@ def test_metrics_and_outcomes_are_those_of_the_samples(tmp_path: Path) -> None:
     ece = expected_calibration_error([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 1])
     assert evaluation.metrics["ece"] == pytest.approx(ece)
     assert evaluation.intervals["acc"][0] < 0.75 < evaluation.intervals["acc"][1]
-    outcomes = results.outcomes(record, evaluation, "label")
+    outcomes = results.outcomes(record, evaluation, STRICT_LABELS)
     assert outcomes.correct.tolist() == [True, False, True, True]
     assert outcomes.confidence.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])
     assert "auroc_stderr" not in evaluation.metrics
@@ -180,7 +181,7 @@ def test_published_quantities_of_paper_results(tmp_path: Path) -> None:
     results = read_results([tmp_path])
     (record,) = results.records
     assert (record.cell.protocol, record.cell.method, record.cell.n, record.cell.seed) == ("paper", "icl", 4, 2)
-    outcomes = results.outcomes(record, record.evaluations[0], "published")
+    outcomes = results.outcomes(record, record.evaluations[0], PUBLISHED)
     assert outcomes.correct.tolist() == [True, False, True, True]
     assert outcomes.confidence.tolist() == [0.6, 0.5, 0.4, 0.3]
     groups = group_records(results.records).groups

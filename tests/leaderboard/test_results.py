@@ -9,6 +9,7 @@ from synthetic_run import make_record, sample, write_plan, write_run
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.results.aggregate import aggregate
 from ia2_eval.leaderboard.results.groups import group_records
+from ia2_eval.leaderboard.results.headline import STRICT_LABELS
 from ia2_eval.leaderboard.results.results import read_results
 from ia2_eval.lm.base_model import Base
 
@@ -41,7 +42,7 @@ def test_the_newest_finished_record_of_a_cell_counts(tmp_path, order):
     ]
     results = read_results(directories[::order])
     assert results.records == (new,)
-    assert results.outcomes(new, new.evaluations[0], "label").correct.all()
+    assert results.outcomes(new, new.evaluations[0], STRICT_LABELS).correct.all()
     assert results.notes == ("2 cells are in several directories: their newest finished record counts",)
     assert read_results(directories[2:]).records == (failed,)
 
@@ -49,9 +50,9 @@ def test_the_newest_finished_record_of_a_cell_counts(tmp_path, order):
 def test_outcomes_are_read_once(tmp_path):
     (written,) = read_results([write_run(tmp_path, [record()])]).records
     results = read_results([tmp_path])
-    first = results.outcomes(written, written.evaluations[0], "label")
+    first = results.outcomes(written, written.evaluations[0], STRICT_LABELS)
     (tmp_path / written.evaluations[0].samples).unlink()
-    assert results.outcomes(written, written.evaluations[0], "label") is first
+    assert results.outcomes(written, written.evaluations[0], STRICT_LABELS) is first
 
 
 def test_faults_are_named_with_their_directory(tmp_path):

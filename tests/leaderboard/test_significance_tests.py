@@ -205,8 +205,8 @@ def test_resampled_calibration_errors_are_those_of_the_drawn_examples(bins, unkn
 @pytest.mark.parametrize("bins", ["equal-width", "equal-mass"])
 def test_resamples_without_a_known_confidence_are_left_out(bins):
     known = np.array([[True] + [False] * 4])
-    one = Answers(np.ones((1, 5), dtype=bool), np.where(known, 0.8, np.nan))
-    other = Answers(np.zeros((1, 5), dtype=bool), np.full((1, 5), 0.8))
+    one = Answers(np.ones((1, 5), dtype=bool), np.where(known, 0.8, np.nan), np.ones((1, 5), dtype=bool))
+    other = Answers(np.zeros((1, 5), dtype=bool), np.full((1, 5), 0.8), np.zeros((1, 5), dtype=bool))
     errors = CalibrationErrors(bins)
     drawn = errors.resampled_differences(Pairs((0,), one, other, 0, ()))
     assert drawn.shape == (1, (draws(5)[:, 0] > 0).sum())

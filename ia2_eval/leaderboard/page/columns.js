@@ -37,13 +37,19 @@ const swatch = (row) => {
   return made;
 };
 
+// A name that a narrow column breaks after its underscores.
+function inParts(name) {
+  if (!name) return ABSENT;
+  return element("span", {}, ...name.split(/(?<=_)/).flatMap((part, i) => (i ? [element("wbr"), part] : [part])));
+}
+
 // Columns: `key` is what is sorted by (null: missing), `show` what is seen.
 const SETTING = [
   { id: "method", title: "Method", key: (row) => row.column, show: methodCell },
   { id: "base", title: "Base", key: (row) => row.base },
-  { id: "adapter", title: "Adapter", key: (row) => row.adapter || null },
+  { id: "adapter", title: "Adapter", key: (row) => row.adapter || null, show: (row) => inParts(row.adapter) },
   ...(data.groups.some((group) => group[6])
-    ? [{ id: "labels", title: "Labels", key: (row) => row.labels || null }]
+    ? [{ id: "labels", title: "Labels", key: (row) => row.labels || null, show: (row) => inParts(row.labels) }]
     : []),
   { id: "protocol", title: "Protocol", key: (row) => row.protocol },
   { id: "source", title: "Source", key: (row) => row.source },

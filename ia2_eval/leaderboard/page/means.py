@@ -153,11 +153,11 @@ def _pooled(results: Results, group: Group, benchmark: str, candidate: Candidate
         evaluation = evaluation_on(record, benchmark)
         if evaluation is not None and evaluation.samples:
             try:
-                outcomes.append(results.outcomes(record, evaluation, reported.confidence))
+                outcomes.append(results.outcomes(record, evaluation, reported))
             except UserError:
                 continue
     if not outcomes:
         return None
     confidence = np.concatenate([each.confidence for each in outcomes])
-    correct = np.concatenate([each.correct for each in outcomes])
+    correct = np.concatenate([each.hits for each in outcomes])
     return diagram(reliability(confidence, correct, reported.bins, len(outcomes)), reported.bins)

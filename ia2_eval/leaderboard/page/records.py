@@ -117,11 +117,11 @@ class Records:
         if not evaluation.samples:
             return None
         try:
-            found = self._results.outcomes(record, evaluation, reported.confidence)
+            found = self._results.outcomes(record, evaluation, reported)
         except UserError as error:
             self.faults.append(str(error))
             return None
-        return self._tables.diagram(diagram(reliability(found.confidence, found.correct, reported.bins), reported.bins))
+        return self._tables.diagram(diagram(reliability(found.confidence, found.hits, reported.bins), reported.bins))
 
 
 def _link(path: Path, start: Path) -> str:

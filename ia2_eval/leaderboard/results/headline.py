@@ -25,6 +25,8 @@ class Headline:
     bins: BinKind  # that it is computed in
 
 
+STRICT_LABELS = Headline("acc", "ece", "label", "equal-width")
+STRICT_TEXTS = Headline("acc", "ece", "answer", "equal-width")
 PUBLISHED = Headline("acc_published", "ece_published", "published", "equal-mass")
 """As published; only models that answer more than a number give these metrics."""
 
@@ -41,7 +43,7 @@ def headline(protocol: Protocol, single_token: bool, published: bool) -> Headlin
         published: whether all results that are compared have the published quantities, see `have_published`.
     """
     if protocol == "strict":
-        return Headline("acc", "ece", "label" if single_token else "answer", "equal-width")
+        return STRICT_LABELS if single_token else STRICT_TEXTS
     if not single_token:
         return Headline("acc", "ece_mass", "answer", "equal-mass")
     return PUBLISHED if published else Headline("acc_full_vocab", "ece_mass", "label", "equal-mass")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ia2_eval.errors import UserError
-from ia2_eval.leaderboard.results.headline import Confidence
+from ia2_eval.leaderboard.results.headline import Confidence, Headline
 from ia2_eval.leaderboard.results.read import Sample
 from ia2_eval.scoring.published import published_confidence, published_correct
 from ia2_eval.scoring.samples import LabelSample
@@ -23,24 +23,39 @@ class Outcomes(NamedTuple):
     confidence: NDArray[np.float64]  # [n], NaN where it is not known
     gold_sha256: str
     """Of the right answers: what two evaluations on the same examples have in common, whatever their prompts."""
+    label_correct: NDArray[np.bool_] | None = None
+    """[n]; where the accuracy is `acc_full_vocab`, whether the best label is right, which the confidence is of."""
+
+    @property
+    def hits(self) -> NDArray[np.bool_]:
+        """Whether what the confidence is of is right [n]: what a calibration error compares it with."""
+        return self.correct if self.label_correct is None else self.label_correct
 
 
-def outcomes(samples: Sequence[Sample], kind: Confidence, path: str) -> Outcomes:
+def outcomes(samples: Sequence[Sample], reported: Headline, path: str) -> Outcomes:
     """
     Args:
         samples: rows of one evaluation.
-        kind: of the confidence; of `published` the accuracy is the published one, too.
+        reported: which accuracy, and which confidence.
         path: of the rows, for messages.
 
     Raises:
         UserError: what the published quantities need is absent or no distribution.
     """
-    pairs = [_pair(sample, kind, path) for sample in samples]
+    pairs = [_pair(sample, reported.confidence, path) for sample in samples]
+    hits = np.array([hit for _, hit in pairs], dtype=bool)
+    full_vocabulary = reported.accuracy == "acc_full_vocab"
     return Outcomes(
-        correct=np.array([correct for _, correct in pairs], dtype=bool),
+        correct=np.array([_full_vocabulary(sample) for sample in samples], dtype=bool) if full_vocabulary else hits,
         confidence=np.array([np.nan if known is None else known for known, _ in pairs], dtype=np.float64),
         gold_sha256=hashlib.sha256("\0".join(sample.gold for sample in samples).encode()).hexdigest(),
+        label_correct=hits if full_vocabulary else None,
     )
+
+
+def _full_vocabulary(sample: Sample) -> bool:
+    assert isinstance(sample, LabelSample)  # generated answers have no such accuracy
+    return sample.correct_full_vocab
 
 
 def _pair(sample: Sample, kind: Confidence, path: str) -> tuple[float | None, bool]:

@@ -71,7 +71,7 @@ def pool(results: Results, group: Group, benchmark: str) -> tuple[Reliability | 
     if not by_seed:
         return None, faults
     confidence = np.concatenate([found.confidence for found in by_seed.values()])
-    correct = np.concatenate([found.correct for found in by_seed.values()])
+    correct = np.concatenate([found.hits for found in by_seed.values()])
     return reliability(confidence, correct, group.headline(benchmark).bins, len(by_seed)), faults
 
 

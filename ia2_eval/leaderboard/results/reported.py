@@ -23,7 +23,7 @@ def reported_outcomes(results: Results, group: Group, benchmark: str) -> Reporte
     """
     chosen = chosen_candidates(group, benchmark)
     selection = headline_selection(group.protocol, group.trained)
-    kind = group.headline(benchmark).confidence
+    reported = group.headline(benchmark)
     by_seed: dict[int | None, Outcomes] = {}
     faults = []
     for record in group.at(chosen[selection]) if selection in chosen else ():
@@ -31,7 +31,7 @@ def reported_outcomes(results: Results, group: Group, benchmark: str) -> Reporte
         if evaluation is None or not evaluation.samples:
             continue
         try:
-            by_seed[record.cell.seed] = results.outcomes(record, evaluation, kind)
+            by_seed[record.cell.seed] = results.outcomes(record, evaluation, reported)
         except UserError as error:
             faults.append(str(error))
     return ReportedOutcomes(by_seed, tuple(faults))

@@ -13,7 +13,7 @@ import numpy as np
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.record import Evaluation, Record
-from ia2_eval.leaderboard.results.headline import Confidence
+from ia2_eval.leaderboard.results.headline import PUBLISHED, STRICT_LABELS, Headline
 from ia2_eval.leaderboard.results.lm_eval_files import LmEvalRun, is_lm_eval_directory, read_lm_eval
 from ia2_eval.leaderboard.results.outcomes import Outcomes, outcomes
 from ia2_eval.leaderboard.results.read import PLAN, Sample, read_run
@@ -94,24 +94,24 @@ class Results:
         """
         return self._source_of[record.key][0].samples(evaluation)
 
-    def outcomes(self, record: Record, evaluation: Evaluation, kind: Confidence) -> Outcomes:
-        """Whether each example was answered rightly, and the confidence of that kind; a file is read once.
+    def outcomes(self, record: Record, evaluation: Evaluation, reported: Headline) -> Outcomes:
+        """Whether each example was answered rightly, and the confidence, as they are reported; a file is read once.
 
         Raises:
             UserError: the file cannot be used; it is named.
         """
-        place = (record.key, evaluation.eval, kind)
+        place = (record.key, evaluation.eval, reported)
         if place not in self._outcomes:
             source = self._source_of[record.key][0]
             self._outcomes[place] = (
                 _published(source, evaluation)
-                if kind == "published" and isinstance(source, LmEvalRun)
-                else outcomes(source.samples(evaluation), kind, evaluation.samples)
+                if reported == PUBLISHED and isinstance(source, LmEvalRun)
+                else outcomes(source.samples(evaluation), reported, evaluation.samples)
             )
         return self._outcomes[place]
 
     @cached_property
-    def _outcomes(self) -> dict[tuple[str, str, Confidence], Outcomes]:
+    def _outcomes(self) -> dict[tuple[str, str, Headline], Outcomes]:
         return {}
 
     def name(self, key: str) -> str:
@@ -166,5 +166,5 @@ def _published(run: LmEvalRun, evaluation: Evaluation) -> Outcomes:
     if pairs is None:
         raise UserError(f"{evaluation.samples}: the model did not tell what the published metrics need")
     confidence, correct = zip(*pairs, strict=True)
-    plain = outcomes(run.samples(evaluation), "label", evaluation.samples)
+    plain = outcomes(run.samples(evaluation), STRICT_LABELS, evaluation.samples)
     return Outcomes(np.array(correct, dtype=bool), np.array(confidence, dtype=np.float64), plain.gold_sha256)

@@ -73,7 +73,7 @@ def _best_calibrated(found: Mapping[Column, BySeed], errors: CalibrationErrors) 
     mean: dict[Column, float] = {}
     for column, by_seed in found.items():
         known = [(each, ~np.isnan(each.confidence)) for each in by_seed.values()]
-        values = [errors.of(each.confidence, each.correct, there) for each, there in known if there.any()]
+        values = [errors.of(each.confidence, each.hits, there) for each, there in known if there.any()]
         if not values:
             return None
         mean[column] = float(np.mean(values))

@@ -159,9 +159,8 @@ def calibration_comparison(
     """Of the calibration errors at one place, over the examples whose confidence both columns give."""
     differences = [float(difference) for difference in errors.differences(pairs)]
     resamples = errors.resampled_differences(pairs)
-    value = float(
-        np.mean([errors.of(p, hit, known) for hit, p, known in zip(*pairs.answers, pairs.known, strict=True)])
-    )
+    own = pairs.answers
+    value = float(np.mean(list(map(errors.of, own.confidence, own.hits, pairs.known))))
     difference = float(np.mean(differences))
     examples = pairs.known.shape[1]
     return Comparison(

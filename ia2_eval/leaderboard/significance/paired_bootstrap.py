@@ -115,8 +115,8 @@ class CalibrationErrors:
 
 def _by_seed(pairs: Pairs) -> Iterator[tuple[tuple[Floats, Bools, Bools], tuple[Floats, Bools, Bools]]]:
     for i, known in enumerate(pairs.known):
-        (correct, confidence), (other, others) = ((side.correct[i], side.confidence[i]) for side in pairs.sides)
-        yield (confidence, correct, known), (others, other, known)
+        (confidence, hits), (others, other_hits) = ((side.confidence[i], side.hits[i]) for side in pairs.sides)
+        yield (confidence, hits, known), (others, other_hits, known)
 
 
 def _equal_mass(gaps: Floats) -> float:

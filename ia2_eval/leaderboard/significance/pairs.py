@@ -17,6 +17,7 @@ class Answers(NamedTuple):
 
     correct: NDArray[np.bool_]  # [S, n]
     confidence: NDArray[np.float64]  # [S, n], NaN where it is not known
+    hits: NDArray[np.bool_]  # [S, n]: whether what the confidence is of is right, see `Outcomes.hits`
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,10 @@ def _for_seeds_of(
 
 def _stacked(by_seed: Mapping[int | None, Outcomes], seeds: list[int | None]) -> Answers:
     if not seeds:
-        return Answers(np.zeros((0, 0), dtype=bool), np.zeros((0, 0)))
+        return Answers(np.zeros((0, 0), dtype=bool), np.zeros((0, 0)), np.zeros((0, 0), dtype=bool))
+    own = [by_seed[seed] for seed in seeds]
     return Answers(
-        np.stack([by_seed[seed].correct for seed in seeds]), np.stack([by_seed[seed].confidence for seed in seeds])
+        np.stack([each.correct for each in own]),
+        np.stack([each.confidence for each in own]),
+        np.stack([each.hits for each in own]),
     )
