@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -289,6 +290,9 @@ def lm_eval(context: typer.Context) -> None:
 
 def main() -> None:
     """Entry point. A mistake of the user ends with status 2 and a message, an interruption with status 130."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end a run of days
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     # One bar for the whole run says more than lm-eval's four per cell; `ia2-eval lm-eval` keeps them.
     if "lm-eval" not in sys.argv[1:2]:
         os.environ.setdefault("TQDM_DISABLE", "1")

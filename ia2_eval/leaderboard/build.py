@@ -13,7 +13,7 @@ from ia2_eval.leaderboard.figures.analyses import analysis_pictures
 from ia2_eval.leaderboard.figures.draw import draw_figures
 from ia2_eval.leaderboard.results.aggregate import aggregate, to_csv, to_parquet
 from ia2_eval.leaderboard.results.groups import group_records
-from ia2_eval.leaderboard.results.remarks import data_notes, failures, not_run, scored_before, undecided
+from ia2_eval.leaderboard.results.remarks import data_notes, failures, notes_on
 from ia2_eval.leaderboard.results.results import read_results
 from ia2_eval.leaderboard.tables.html import to_html
 from ia2_eval.leaderboard.tables.latex import to_latex
@@ -67,7 +67,7 @@ def build(
         tables=(*tables(groups, rows, results), *beside_ours),
         faults=(*results.faults, *sample_faults),
         failed=tuple(failures(results)),
-        notes=(*results.notes, *notes, *not_run(groups), *undecided(groups), *scored_before(groups), *comparable),
+        notes=(*results.notes, *notes, *notes_on(groups), *comparable),
         data=tuple(data_notes(groups)),
         missing_cells=sum(group.missing for group in groups),
         paths=(*(out / f"leaderboard.{suffix}" for suffix in FORMATS), *(out / name for name in compared), *figures),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +77,4 @@ def regress(
     if results is not None and any(option is not None for option in (out, base, data_dir, device)):
         raise UserError("--results runs nothing: leave out --out, --base, --data-dir and --device, or --results")
     settings = Settings(data_dir=data_dir, device=device)
-    console = Console()
-    if isinstance(console.file, TextIOWrapper):  # an arrow that a terminal cannot show must not look like a regression
-        console.file.reconfigure(errors="replace")
-    raise typer.Exit(regress_command(reference, results, out, base, settings, margin, junit, console))
+    raise typer.Exit(regress_command(reference, results, out, base, settings, margin, junit, Console()))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -230,9 +232,15 @@ def test_options_that_would_say_nothing(reference: Path, tmp_path: Path) -> None
 
 
 def test_a_terminal_without_arrows(reference: Path) -> None:
-    result = CliRunner(charset="ascii").invoke(app, ["regress", str(reference), "--results", str(reference)])
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert "base ? Time no ICL" in result.output
+    """A character that it cannot show must not end with 1, as a regression does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ia2_eval.cli", "regress", str(reference), "--results", str(reference)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "base ? Time no ICL" in done.stdout
 
 
 def run_refused(*arguments: object) -> None:

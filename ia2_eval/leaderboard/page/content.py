@@ -17,7 +17,7 @@ from ia2_eval.leaderboard.page.tables import Tables
 from ia2_eval.leaderboard.page.words import table_words
 from ia2_eval.leaderboard.results.aggregate import aggregate
 from ia2_eval.leaderboard.results.groups import Candidate, Group, base_labels, group_records
-from ia2_eval.leaderboard.results.remarks import data_notes, failures, not_run, scored_before, undecided
+from ia2_eval.leaderboard.results.remarks import data_notes, failures, notes_on
 from ia2_eval.leaderboard.results.results import Results
 from ia2_eval.leaderboard.style import Column
 from ia2_eval.lm.base_model import Base
@@ -52,7 +52,7 @@ def page_content(results: Results, directory: Path) -> Content:
     remarks = [
         ("Faulty files", faults),
         ("Failed cells", (*failures(results),)),
-        ("Notes", (*results.notes, *notes, *not_run(groups), *undecided(groups), *scored_before(groups))),
+        ("Notes", (*results.notes, *notes, *notes_on(groups))),
         ("Data", (*data_notes(groups),)),
     ]
     return Content(

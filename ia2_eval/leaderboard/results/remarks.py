@@ -21,7 +21,14 @@ def failures(results: Results) -> Iterator[str]:
             yield f"{record.cell.label} ({results.name(record.key)}): {lines[-1].strip()}"
 
 
-def not_run(groups: Sequence[Group]) -> Iterator[str]:
+def notes_on(groups: Sequence[Group]) -> Iterator[str]:
+    """Cells that have not been run, choices that cannot be made, and scores of earlier versions."""
+    yield from _not_run(groups)
+    yield from _undecided(groups)
+    yield from _scored_before(groups)
+
+
+def _not_run(groups: Sequence[Group]) -> Iterator[str]:
     """One line per place, not per cell: an interrupted run lacks hundreds."""
     counts: dict[str, list[str]] = defaultdict(list)
     for group in groups:
@@ -32,7 +39,7 @@ def not_run(groups: Sequence[Group]) -> Iterator[str]:
         yield f"{place}: {', '.join(of_methods)} cells not run yet"
 
 
-def undecided(groups: Sequence[Group]) -> Iterator[str]:
+def _undecided(groups: Sequence[Group]) -> Iterator[str]:
     """Groups with finished cells but several learning rates that cannot be told apart, such as without a dev set."""
     for group in groups:
         selection = headline_selection(group.protocol, group.trained)
@@ -43,7 +50,7 @@ def undecided(groups: Sequence[Group]) -> Iterator[str]:
             yield f"{group.place}: no learning rate can be chosen for {method}, its cells have no {score}"
 
 
-def scored_before(groups: Sequence[Group]) -> Iterator[str]:
+def _scored_before(groups: Sequence[Group]) -> Iterator[str]:
     """Which scores are not of this version."""
     versions = [found.scoring_version for group in groups for record in group.records for found in record.evaluations]
     old = sum(version < SCORING_VERSION for version in versions)
