@@ -17,12 +17,13 @@ class Moved(NamedTuple):
     examples: int
     moved: int  # of another text or score, or with log-likelihoods that differ by more than is allowed
     farthest: float  # largest difference of a log-likelihood, in nats
+    predictions: int = 0  # of the moved ones, those with another prediction
 
     def __str__(self) -> str:
         if not self.moved:
             return f"all {self.examples} answers are the same"
         by = f", log-likelihoods by up to {self.farthest:.2g} nats" if self.farthest else ""
-        return f"{self.moved} of {self.examples} answers differ{by}"
+        return f"{self.moved} of {self.examples} answers differ ({self.predictions} predictions{by})"
 
 
 def moved(before: tuple[Sample, ...], after: tuple[Sample, ...], tolerance: float) -> Moved:
@@ -38,7 +39,8 @@ def moved(before: tuple[Sample, ...], after: tuple[Sample, ...], tolerance: floa
         count = sum(_row(a) != _row(b) for a, b in zip(before, after, strict=True))
     else:
         count = sum(distance is None or distance > tolerance for distance in distances)
-    return Moved(len(distances), count, max(known, default=0.0))
+    predictions = sum(a.prediction != b.prediction for a, b in zip(before, after, strict=True))
+    return Moved(len(distances), count, max(known, default=0.0), predictions)
 
 
 def _row(sample: Sample) -> Sample:

@@ -52,7 +52,7 @@ def match(
     """
     other = found.get(identity(record.cell))
     if other is None:
-        return Incomparable("cannot tell", "the rerun has no such cell")
+        return Incomparable("cannot tell", "no such cell was run (another recipe?)")
     if other.status == "failed":
         return Incomparable("regression", f"the cell failed: {_last_line(other)}")
     if other.cell.version != record.cell.version:

@@ -61,7 +61,7 @@ def within_noise(pairs: Sequence[Pair], retrained: bool, margin: float, level: f
     if not retrained:
         dtype = pairs[0].reference.cell.base.dtype
         answers = answers_moved(pairs, TOLERANCES[dtype])
-        said.append(f"{answers} (up to {TOLERANCES[dtype]:g} nats)")
+        said.append(f"{answers}; {TOLERANCES[dtype]:g} nats are allowed")
         if not answers.moved:
             return "pass", said[0]
         if dtype == "float32" and answers.moved > MOST_MOVED * answers.examples:

@@ -281,6 +281,21 @@ def test_the_best_is_bold_and_labels_are_a_column(browser, load):
     assert int(find(browser, "#body td.accuracy span.value").value_of_css_property("font-weight")) == 400
 
 
+def test_large_counts_have_room_beside_the_name_of_the_axis(browser, load):
+    load()
+    browser.execute_script(
+        "const row = means.find((each) => each.diagram); row.diagram[3].splice(1, 2, 12345, 12345); openDetail(row)"
+    )
+    overlapping = browser.execute_script(
+        "const boxes = [...document.querySelectorAll('#detail svg text')].map((text) => [text.textContent,"
+        " text.getBoundingClientRect()]);"
+        "return boxes.flatMap(([a, one], i) => boxes.slice(i + 1).filter(([b, other]) => one.left < other.right &&"
+        " other.left < one.right && one.top < other.bottom && other.top < one.bottom).map(([b]) => [a, b]))"
+    )
+    assert "12345" in find(browser, "#detail svg").text
+    assert overlapping == []
+
+
 def test_a_failed_record_says_why(browser, load):
     load("#view=records&method=IA2")
     find(browser, "#body tr").click()
@@ -302,6 +317,21 @@ def test_a_phone_never_scrolls_sideways(browser, load, view):
         dialog = find(browser, "#detail")
         assert browser.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", dialog)
         assert dialog.size["width"] <= 360
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width", [800, 1280, 1340, 1440])
+@pytest.mark.parametrize("view", ["means", "records"])
+def test_the_page_never_scrolls_sideways_on_a_desk(browser, load, view, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    )
+    try:
+        load(f"#view={view}")
+        assert browser.execute_script(
+            "return document.documentElement.scrollWidth === document.documentElement.clientWidth"
+        )
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -60,6 +60,6 @@ def test_texts_whose_tokens_are_not_known_are_compared_as_texts() -> None:
 
 def test_what_is_said() -> None:
     assert str(moved((text(), text()), (text(), text(tokens=(-0.1, -0.5))), 0.1)) == (
-        "1 of 2 answers differ, log-likelihoods by up to 0.3 nats"
+        "1 of 2 answers differ (0 predictions, log-likelihoods by up to 0.3 nats)"
     )
-    assert str(moved((text(),), (text("#### 5"),), 0.1)) == "1 of 1 answers differ"
+    assert str(moved((text(),), (text("#### 5"),), 0.1)) == "1 of 1 answers differ (1 predictions)"

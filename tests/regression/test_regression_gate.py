@@ -48,10 +48,10 @@ def test_one_bit_is_a_regression_where_bits_must_be_equal(tmp_path: Path, nudge:
 def test_rounding_passes_elsewhere_and_more_does_not(tmp_path: Path) -> None:
     reference = Written({("icl", 0): label_rows(MOST)})
     near = one(judged(tmp_path / "near", reference, Written({("icl", 0): label_rows(MOST, 0.005)}), exact=False))
-    assert near.verdict == "pass" and near.reason == "all 200 answers are the same (up to 0.01 nats)"
+    assert near.verdict == "pass" and near.reason == "all 200 answers are the same; 0.01 nats are allowed"
     far = one(judged(tmp_path / "far", reference, Written({("icl", 0): label_rows(MOST, 0.05)}), exact=False))
     assert far.verdict == "regression"
-    assert far.reason.startswith("200 of 200 answers differ, log-likelihoods by up to 0.05 nats")
+    assert far.reason.startswith("200 of 200 answers differ (0 predictions, log-likelihoods by up to 0.05 nats)")
 
 
 def test_half_precision_rounds_more_and_is_then_told_by_its_scores(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     assert one(judged(tmp_path / "version", reference, version, exact=True)).verdict == "cannot tell"
     absent = Written({("icl", 1): label_rows(MOST)})
     check = one(judged(tmp_path / "absent", reference, absent, exact=True))
-    assert (check.verdict, check.reason) == ("cannot tell", "the rerun has no such cell")
+    assert (check.verdict, check.reason) == ("cannot tell", "no such cell was run (another recipe?)")
 
 
 def test_a_failed_cell_is_a_regression_and_outweighs_what_cannot_be_told(tmp_path: Path) -> None:

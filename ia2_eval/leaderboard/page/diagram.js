@@ -1,6 +1,6 @@
 
 // Reliability diagrams: accuracy against confidence, bin by bin, and below it how many examples each bin has.
-const PLOT = { left: 40, top: 8, size: 296, gap: 30, counts: 64 };
+const PLOT = { left: 60, top: 8, size: 296, gap: 30, counts: 64 };
 const NARROW = 0.03; // a narrower bar has no room for a gap: a point stands at its mean confidence and accuracy
 
 function bars(drawn, equalWidth) {
@@ -22,7 +22,7 @@ function diagram(row) {
   const y = (value) => PLOT.top + PLOT.size * (1 - value);
   const base = PLOT.top + PLOT.size + PLOT.gap + PLOT.counts;
   const most = Math.max(...found.map((bar) => bar.count));
-  const svg = element("svg", { viewBox: `0 0 350 ${base + 34}`, role: "img", "aria-label": spoken(row, found) });
+  const svg = element("svg", { viewBox: `0 0 ${PLOT.left + PLOT.size + 14} ${base + 34}`, role: "img", "aria-label": spoken(row, found) });
   svg.append(
     element(
       "defs",
