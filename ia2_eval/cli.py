@@ -6,20 +6,34 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from ia2_eval import __version__
-from ia2_eval.commands import BATCH_SIZE
+from ia2_eval.commands import BATCH_SIZE, INTERRUPTED
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.cli import leaderboard_app
 from ia2_eval.mtbench.cli import mtbench_app
 from ia2_eval.regression.cli import reference_app, regress
 
+
+class _Commands(TyperGroup):
+    """Typer ends an interrupted command without a word; some commands say themselves what is done."""
+
+    def invoke(self, ctx: Any) -> Any:  # click's context, of which newer versions of typer have a copy
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="ia2-eval",
+    cls=_Commands,
     help="In-context learning, fine-tuning and IA2 activation alignment compared on few-shot benchmarks.",
     no_args_is_help=True,
     add_completion=False,

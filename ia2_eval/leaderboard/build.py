@@ -79,7 +79,7 @@ def build(
         "leaderboard.parquet": to_parquet(rows),
         "leaderboard.md": to_markdown(TITLE, board.tables, board.remarks(), pictures).encode(),
         "leaderboard.tex": to_latex(board.tables, board.remarks()).encode(),
-        "leaderboard.html": to_html(TITLE, board.tables, board.remarks()).encode(),
+        "leaderboard.html": to_html(TITLE, board.tables, board.remarks(), pictures).encode(),
         **compared,
     }
     for name, content in contents.items():

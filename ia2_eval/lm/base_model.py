@@ -77,6 +77,16 @@ def locate(base: Base, weights: bool = True) -> BaseFiles:
     return BaseFiles(base.model_copy(update={"fingerprint": fingerprint}), directory)
 
 
+def is_path(model: str) -> bool:
+    """Whether a model's name is a path, which no hub repository's is. A relative one without dots may be either."""
+    return model.startswith((".", "~")) or Path(model).is_absolute()
+
+
+def short_name(model: str) -> str:
+    """The last part of a path, for a path of this machine means nothing to a reader; the whole name of a repository."""
+    return Path(model).name.lstrip(".") or "local model" if is_path(model) else model
+
+
 def _local_directory(base: Base) -> Path | None:
     """The directory of a model on this machine; None when `base` names a hub repository."""
     if base.model == "embedded":
@@ -86,7 +96,7 @@ def _local_directory(base: Base) -> Path | None:
     directory = Path(base.model).expanduser()
     if directory.is_dir():
         return directory
-    if directory.is_absolute() or base.model.startswith((".", "~")):
+    if is_path(base.model):
         raise UserError(f"there is no model directory {base.model!r}")
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from ia2_eval.errors import UserError
 from ia2_eval.lm.adapter_effect import require_effect
+from ia2_eval.lm.base_model import Base, locate
 from ia2_eval.lm.batches import in_batches
 from ia2_eval.lm.generation import Decoding, Generated, generate, text_seeds
 from ia2_eval.lm.log_likelihoods import continuation_answers
@@ -100,6 +102,16 @@ class IA2HF(HFLM):  # type: ignore[misc]
     def forget_prefix(self) -> None:
         """Let go of what was kept of the last shared prefix: the model is about to change."""
         self._kept = None
+
+    def get_model_info(self) -> dict[str, Any]:
+        """`HFLM`'s, which knows the commits of hub models; of a local directory what runs know it by."""
+        info: dict[str, Any] = super().get_model_info()
+        if isinstance(self.pretrained, str) and (directory := Path(self.pretrained).absolute()).is_dir():
+            try:
+                info["model_sha"] = locate(Base(model=str(directory))).base.fingerprint
+            except UserError:  # weights in another format
+                info["model_sha"] = ""
+        return info
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         super().set_cache_hook(own_answers(self, cache_hook))

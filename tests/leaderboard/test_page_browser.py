@@ -321,7 +321,7 @@ def test_a_phone_never_scrolls_sideways(browser, load, view):
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-@pytest.mark.parametrize("width", [800, 1280, 1340, 1440])
+@pytest.mark.parametrize("width", [800, 1300, 1340, 1440])
 @pytest.mark.parametrize("view", ["means", "records"])
 def test_the_page_never_scrolls_sideways_on_a_desk(browser, load, view, width):
     browser.execute_cdp_cmd(
@@ -329,6 +329,10 @@ def test_the_page_never_scrolls_sideways_on_a_desk(browser, load, view, width):
     )
     try:
         load(f"#view={view}")
+        browser.execute_script(  # as wide as they usually are
+            "for (const row of rowsOf[state.view]) Object.assign(row, { base: 'Qwen/Qwen3-4B-Base', line: null,"
+            " accuracy: [0.7041, 0.0812, 0.6031, 0.8051], calibration: [0.1691, 0.0482, 0.1103, 0.2284] }); update()"
+        )
         assert browser.execute_script(
             "return document.documentElement.scrollWidth === document.documentElement.clientWidth"
         )

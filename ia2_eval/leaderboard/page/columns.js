@@ -37,6 +37,13 @@ const swatch = (row) => {
   return made;
 };
 
+// How many examples the ECE is of, where the confidence of others is not known.
+function ofSome(row) {
+  const [ece, known, examples] = row.diagram ?? [];
+  if (ece == null || known === examples) return "";
+  return element("span", { class: "interval" }, ` of ${known} in ${examples}`);
+}
+
 // A name that a narrow column breaks after its underscores.
 function inParts(name) {
   if (!name) return ABSENT;
@@ -74,7 +81,7 @@ const SCORES = [
     title: "ECE",
     number: true,
     key: (row) => row.calibration?.[0] ?? null,
-    show: (row) => withInterval(row.calibration, decimals, row.best?.[1]),
+    show: (row) => element("span", {}, withInterval(row.calibration, decimals, row.best?.[1]), ofSome(row)),
   },
   { id: "examples", title: "n", number: true, key: (row) => row.n_examples },
 ];

@@ -17,12 +17,15 @@ PAGE = "page.html"
 
 
 def page_command(directories: Sequence[Path], out: Path | None, console: Console) -> int:
-    """Writes the page, prints what could not be used and where the page is. Gives the exit status: 1 with faults.
+    """Writes the page, prints what could not be used and where the page is. Gives the exit status.
 
     Args:
         directories: what `ia2-eval run --out` wrote, or lm-eval's `--output_path`; one or several.
         out: file to write; by default `page.html` in the directory, if it is one.
         console: to print on.
+
+    Returns:
+        1 where a file could not be used, or cells have failed or are missing, as of `build`; else 0.
 
     Raises:
         UserError: a directory holds neither a record nor a plan, there are several and no `out`, or it is a directory.
@@ -39,4 +42,4 @@ def page_command(directories: Sequence[Path], out: Path | None, console: Console
         for line in page.faults:
             console.print(Text(f"  {line}"), soft_wrap=True)
     console.print(Text(str(out), style="dim"), soft_wrap=True)
-    return 1 if page.faults else 0
+    return 1 if page.faults or page.incomplete else 0

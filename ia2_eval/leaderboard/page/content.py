@@ -27,6 +27,7 @@ from ia2_eval.scoring.calibration import BINS
 class Content(NamedTuple):
     data: dict[str, Json]
     faults: tuple[str, ...]  # files that cannot be used
+    incomplete: bool  # whether cells have failed or are missing
 
 
 def page_content(results: Results, directory: Path) -> Content:
@@ -69,6 +70,7 @@ def page_content(results: Results, directory: Path) -> Content:
             "remarks": [[heading, [*lines]] for heading, lines in remarks if lines],
         },
         faults,
+        bool(failed) or any(group.missing for group in groups),
     )
 
 

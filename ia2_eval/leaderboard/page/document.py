@@ -22,6 +22,7 @@ SCRIPTS = ("page.js", "columns.js", "state.js", "diagram.js", "detail.js", "star
 class Page(NamedTuple):
     html: str
     faults: tuple[str, ...]  # files that cannot be used
+    incomplete: bool  # whether cells have failed or are missing
 
 
 def to_page(results: Results, directory: Path) -> Page:
@@ -31,7 +32,7 @@ def to_page(results: Results, directory: Path) -> Page:
         results: what it shows.
         directory: where it will be, for its links to the records.
     """
-    content, faults = page_content(results, directory)
+    content, faults, incomplete = page_content(results, directory)
     style, script = _asset("page.css"), "".join(map(_asset, SCRIPTS))
     policy = [
         "default-src 'none'",
@@ -49,7 +50,7 @@ def to_page(results: Results, directory: Path) -> Page:
         "data": embedded_json(content),
     }
     # In one pass: nothing that is filled in is searched for more to fill in.
-    return Page(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html")), faults)
+    return Page(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html")), faults, incomplete)
 
 
 def embedded_json(content: Json) -> str:

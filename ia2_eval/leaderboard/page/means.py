@@ -128,11 +128,15 @@ def _rows(
 
 
 def _value(row: Row | None) -> Json:
-    """`[mean, std, low, high]`; no std of a single evaluation, whose 0 would be taken for certainty."""
+    """`[mean, std, low, high]`; no std of a single evaluation, whose 0 would be taken for certainty.
+
+    The interval is cut to what an accuracy or an ECE can be, as in the plots.
+    """
     if row is None:
         return None
     std = None if row.seeds_expected is None else row.std
-    return [scaled(value) for value in (row.mean, std, row.ci_low, row.ci_high)]
+    ends = [None if end is None else min(max(end, 0.0), 1.0) for end in (row.ci_low, row.ci_high)]
+    return [scaled(value) for value in (row.mean, std, *ends)]
 
 
 def _seeds(group: Group, accuracy: Row | None, candidate: Candidate | None) -> tuple[int | None, int | None, bool]:

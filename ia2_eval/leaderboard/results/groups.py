@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from ia2_eval.benchmarks import BENCHMARKS, get_benchmark
@@ -23,7 +22,7 @@ from ia2_eval.leaderboard.results.settings import (
     without_repetitions,
 )
 from ia2_eval.leaderboard.style import Column, column_order
-from ia2_eval.lm.base_model import Base
+from ia2_eval.lm.base_model import Base, short_name
 from ia2_eval.protocol import Protocol
 
 LabelType = Literal["", "ground_truth", "icl_outputs"]
@@ -208,11 +207,8 @@ def base_labels(bases: Iterable[Base]) -> dict[Base, str]:
 
 
 def _base_label(base: Base, depth: int) -> str:
-    # A local directory is named by its last part: a path of this machine means nothing to the reader.
-    model = PurePath(base.model)
-    name = model.name if model.is_absolute() else base.model
     details = [(base.revision or "local")[:8], base.dtype, base.fingerprint[:8]]
-    return " ".join([name, *details[:depth]])
+    return " ".join([short_name(base.model), *details[:depth]])
 
 
 def _evals(cells: Iterable[Cell]) -> tuple[str, ...]:

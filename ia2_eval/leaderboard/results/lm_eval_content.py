@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from ia2_eval.benchmarks import BENCHMARKS
+from ia2_eval.leaderboard.results.read import require_possible
 from ia2_eval.protocol import Protocol
 
 NOT_OURS = "tasks that are not this package's"
@@ -103,7 +104,7 @@ class LmEvalResults(_Part):
         """Each result; of one that cannot be used, its name and the reason.
 
         Raises:
-            ValueError: a task of this package lacks what its results need.
+            ValueError: a task of this package lacks what its results need, or has an impossible one.
         """
         for name, found in self.results.items():
             metadata = self.configs[name].metadata if name in self.configs else None
@@ -123,6 +124,8 @@ class LmEvalResults(_Part):
     def _task(self, name: str, benchmark: str, metadata: _Metadata, found: dict[str, Any]) -> TaskResult:
         if name not in self.examples:
             raise ValueError(f"n-samples: the number of examples of {name} is missing")
+        metrics = _metrics(found)
+        require_possible(metrics, name)
         examples, limit = self.examples[name], self.config.limit
         n = examples.effective
         # Under `paper` the demonstrations stand in the documents, N - 1 of them.
@@ -136,7 +139,7 @@ class LmEvalResults(_Part):
             seed=metadata.ia2_seed,
             limit=None if limit is None or n == examples.original else n,
             n=n,
-            metrics=_metrics(found),
+            metrics=metrics,
         )
 
 

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.experiments.cell import Cell
@@ -18,10 +18,13 @@ from ia2_eval.leaderboard.results.lm_eval_content import LmEvalResults, TaskResu
 from ia2_eval.leaderboard.results.lm_eval_samples import Answers, Pair, measured, read_answers
 from ia2_eval.leaderboard.results.lm_eval_subject import names_of_adapters, subject_of
 from ia2_eval.leaderboard.results.read import PLAN, Sample
+from ia2_eval.lm.base_model import is_path
 from ia2_eval.scoring.version import SCORING_VERSION
 
 NAME = re.compile(r"(?:results_(?P<time>.+)|.+_(?P<stamp>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?))\.json")
 """`--output_path DIR` gives the former, `--output_path FILE.json` the latter."""
+HIDDEN = re.compile(r"\.(?!\.?__).*")
+"""Folders that are not searched; `..__model` and `.__model` are lm-eval's for the models `../model` and `./model`."""
 DEPTH = 3
 """Levels of folders that are searched: lm-eval makes one per model."""
 PUBLISHED = ("acc_published", "ece_published", "entropy_published")
@@ -45,7 +48,7 @@ def _folders(directory: Path, depth: int = DEPTH) -> Iterator[list[os.DirEntry[s
         entries = sorted(found, key=lambda entry: entry.name)
     yield entries
     for entry in entries if depth and not _of_run(entries) else ():
-        if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+        if not HIDDEN.match(entry.name) and entry.is_dir(follow_symlinks=False):
             yield from _folders(Path(entry.path), depth - 1)
 
 
@@ -163,12 +166,12 @@ def _assumptions(found: Iterable[Found]) -> Iterator[str]:
     local = dict.fromkeys(
         each.subject.base.model
         for each in found
-        if not each.subject.base.fingerprint and PurePath(each.subject.base.model).is_absolute()
+        if not each.subject.base.fingerprint and is_path(each.subject.base.model)
     )
     if local:
         yield (
             f"which files {', '.join(local)} had is not in lm-eval's files, so its results stand apart from those of "
-            "runs: `ia2-eval evaluate --with-base` tells"
+            "runs: `ia2-eval lm-eval run --model ia2-hf` and `ia2-eval evaluate` tell"
         )
     adapters = dict.fromkeys(each.subject.adapter for each in found if each.subject.adapter and not each.of_run)
     if adapters:

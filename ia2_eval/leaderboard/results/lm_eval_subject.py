@@ -10,7 +10,7 @@ from typing import NamedTuple, get_args
 from ia2_eval.experiments.record import Record, parse_record
 from ia2_eval.leaderboard.results.lm_eval_content import LmEvalResults
 from ia2_eval.leaderboard.style import KNOWN
-from ia2_eval.lm.base_model import Base
+from ia2_eval.lm.base_model import Base, short_name
 
 DTYPES: tuple[str, ...] = get_args(Base.model_fields["dtype"].annotation)
 MODELS = ("pretrained", "model", "path", "engine")
@@ -43,7 +43,7 @@ def subject_of(content: LmEvalResults, adapter: str | None) -> Subject:
     ]
     fingerprint = config.model_sha or ""
     if asked:  # another model in all but name
-        model = f"{PurePath(model).name if PurePath(model).is_absolute() else model} ({', '.join(asked)})"
+        model = f"{short_name(model)} ({', '.join(asked)})"
         fingerprint = ""
     base = Base.model_validate(
         {

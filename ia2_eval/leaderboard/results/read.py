@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,12 @@ from ia2_eval.scoring.samples import GenerationSample, LabelSample
 
 PLAN = "plan.json"
 
+SHARES = frozenset(
+    "acc acc_full_vocab acc_published acc_normalised acc_at_coverage_50 acc_at_coverage_80 auroc auroc_agreement mce "
+    "ece ece_mass ece_noise_floor ece_classwise ece_published ece_scaled ece_agreement unparsed".split()
+)
+"""Metrics that lie between 0 and 1."""
+ROUNDING = 1e-6
 
 Sample = LabelSample | GenerationSample
 
@@ -64,8 +72,7 @@ def read_run(run_directory: Path) -> Run:
     if not paths and not plan_path.exists():
         raise UserError(
             f"{run_directory} holds no records/*.json and no {PLAN}. "
-            f"Give the directory of a run: `ia2-eval run RECIPE.yaml --out {run_directory}` writes one; or lm-eval's "
-            "--output_path, with its results_*.json."
+            f"Give the directory of a run: `ia2-eval run RECIPE.yaml --out {run_directory}` writes one."
         )
     records, plan, faults = [], None, []
     if plan_path.exists():
@@ -100,7 +107,20 @@ def _read_record(path: Path) -> Record:
     if cell.trained and record.status == "ok" and record.training is None:
         raise ValueError(f"method {cell.method} finished without `training`")
     _check_cell(cell)
+    for evaluation in record.evaluations:
+        require_possible(evaluation.metrics, evaluation.eval)
     return record
+
+
+def require_possible(metrics: Mapping[str, float], where: str) -> None:
+    """
+    Raises:
+        ValueError: a metric is no number, or cannot have its value.
+    """
+    for name, value in metrics.items():
+        if isnan(value) or (name in SHARES and not -ROUNDING <= value <= 1 + ROUNDING):
+            between = ", which lies between 0 and 1" if name in SHARES else ""
+            raise ValueError(f"{where}: {name} is {value}{between}: it was altered")
 
 
 def _check_cell(cell: Cell) -> None:

@@ -147,7 +147,10 @@ def _source(directory: Path) -> Source:
         raise UserError(
             f"{str(directory)!r} holds answers or judgments of MT-Bench: use `ia2-eval leaderboard mtbench {directory}`"
         )
-    return read_run(directory)
+    try:
+        return read_run(directory)
+    except UserError as error:
+        raise UserError(f"{error} Or lm-eval's --output_path, with its results_*.json.") from error
 
 
 def is_mtbench_directory(directory: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ def compare(results: Results, groups: Sequence[Group], pairs: Sequence[Pair]) ->
         pairs: of columns; one that a section does not have is passed over there.
     """
     comparisons: list[Comparison] = []
-    notes: list[str] = []
+    unlike: dict[str, list[str]] = defaultdict(list)  # cause -> where
     faults: list[str] = []
     errors = {bins: CalibrationErrors(bins) for bins in ("equal-width", "equal-mass")}
     untrained_done: set[tuple[str, str, Pair]] = set()
@@ -66,16 +67,22 @@ def compare(results: Results, groups: Sequence[Group], pairs: Sequence[Pair]) ->
                 where = f"{_where(section, place)}: {column_title(pair[0])} and {column_title(pair[1])}"
                 faults += [f"{where}: {reason}" for reason in matched.refused]
                 if not matched.seeds:
-                    notes.append(f"{where} have no finished seed in common")
+                    unlike["not compared, without a finished seed in common"].append(where)
                     continue
                 if matched.unmatched:
-                    notes.append(f"{where}: {matched.unmatched} seeds that only one of them has are left out")
+                    count = f"{matched.unmatched} seed{'s' * (matched.unmatched != 1)}"
+                    unlike["seeds that only one of the two has are left out"].append(f"{where}, {count}")
                 if not matched.calibrated and matched.known_by_either:
-                    notes.append(f"{where}: no ECE, for in some seed no example has a confidence in both")
+                    unlike["no ECE, for in some seed no example has a confidence in both"].append(where)
                 reported = both[0].headline(place.eval)
                 of_pair += _at_place(section, place, pair, matched, reported, errors[reported.bins])
             comparisons += [*of_pair, *_over_places(of_pair)]
-    return Compared(tuple(with_holm(comparisons)), tuple(notes), tuple(dict.fromkeys(faults)))
+    return Compared(tuple(with_holm(comparisons)), tuple(starmap(_note, unlike.items())), tuple(dict.fromkeys(faults)))
+
+
+def _note(cause: str, where: Sequence[str]) -> str:
+    """One line for all comparisons that it is the cause of."""
+    return f"{cause}: {where[0]}" if len(where) == 1 else f"{cause}: {len(where)} comparisons, such as {where[0]}"
 
 
 def _group(groups: Sequence[Group], column: Column, place: Place) -> Group | None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ia2_eval.leaderboard.significance.evidence import Evidence, TestName
 from ia2_eval.leaderboard.significance.holm import holm
-from ia2_eval.leaderboard.style import Column
+from ia2_eval.leaderboard.style import Column, column_title
 from ia2_eval.leaderboard.tables.table import Section
 
 ENOUGH_SEEDS = 3
@@ -52,6 +52,10 @@ class Comparison:
     differences: tuple[float, ...] = ()  # of each seed, or of each dataset
     tests: tuple[Evidence, ...]
     p_holm: tuple[float | None, ...] = ()  # of each test, after Holm over the comparisons of the same kind
+
+    @property
+    def pair_title(self) -> str:
+        return f"{column_title(self.method)} minus {column_title(self.against)}"
 
     @property
     def odds_ratio(self) -> float | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.leaderboard.significance.comparison import Comparison, Metric
 from ia2_eval.leaderboard.significance.evidence import LEVEL
-from ia2_eval.leaderboard.style import FAINT_LINE, GRID, MethodStyle, column_title
+from ia2_eval.leaderboard.style import FAINT_LINE, GRID, MethodStyle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,9 +18,10 @@ ROW = 0.2  # inches
 TOP, BOTTOM, RIGHT = 0.3, 0.95, 0.15
 LETTER = 0.084  # of 10 points, on the average
 PANEL, GAP = 3.0, 0.25
-NAMES = {"acc": "accuracy (per cent points)", "ECE": "ECE"}
+NAMES = {"acc": "accuracy (percentage points)", "ECE": "ECE"}
 POOLED = {"own": "own sets", "ood": "OOD sets"}
 EXPLAINED = "95 % intervals, not corrected; filled: p (Holm) < 0.05; diamonds: over datasets"
+CUT = "; arrows: the interval goes on"
 
 
 def forest_figure(comparisons: Sequence[Comparison], style: MethodStyle) -> Figure:
@@ -36,8 +37,9 @@ def forest_figure(comparisons: Sequence[Comparison], style: MethodStyle) -> Figu
     metrics: list[Metric] = [metric for metric in ("acc", "ECE") if any(c.metric == metric for c in comparisons)]
     left = LETTER * max(map(len, labels)) + 0.25
     width = left + PANEL * len(metrics) + GAP * (len(metrics) - 1) + RIGHT
-    pair = f"{column_title(comparisons[0].method)} less {column_title(comparisons[0].against)}"
-    title = "\n".join(fill(line, int(width / LETTER)) for line in (pair, comparisons[0].section.title))
+    title = "\n".join(
+        fill(line, int(width / LETTER)) for line in (comparisons[0].pair_title, comparisons[0].section.title)
+    )
     top = TOP + ROW * (title.count("\n") + 1)
     height = ROW * len(labels) + top + BOTTOM
     figure = Figure(figsize=(width, height))
@@ -49,13 +51,16 @@ def forest_figure(comparisons: Sequence[Comparison], style: MethodStyle) -> Figu
         bottom=BOTTOM / height,
         wspace=GAP / PANEL,
     )
+    cut = False
     for panel, metric in zip(axes, metrics, strict=True):
         of_metric = [comparison for comparison in comparisons if comparison.metric == metric]
-        _draw_panel(panel, of_metric, labels, style, metric)
+        cut |= _draw_panel(panel, of_metric, labels, style, metric)
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
     figure.text(0.1 / width, 1 - 0.12 / height, title, va="top")
-    figure.text(0.1 / width, 0.1 / height, fill(EXPLAINED, int(1.25 * width / LETTER)), va="bottom", fontsize=8)
+    figure.text(
+        0.1 / width, 0.1 / height, fill(EXPLAINED + CUT * cut, int(1.25 * width / LETTER)), va="bottom", fontsize=8
+    )
     return figure
 
 
@@ -69,16 +74,20 @@ def _label(comparison: Comparison) -> str:
 
 def _draw_panel(
     panel: Any, comparisons: Sequence[Comparison], labels: Sequence[str], style: MethodStyle, metric: Metric
-) -> None:
+) -> bool:
+    """Whether an interval is longer than the panel; it ends in an arrow head there."""
+    from matplotlib.markers import CARETLEFT, CARETRIGHT
+
     scale = 100.0 if metric == "acc" else 1.0
     panel.axvline(0, **FAINT_LINE)
-    ends = [0.0]
+    ends, intervals = [0.0], []
     for comparison in comparisons:
         y, value = labels.index(_label(comparison)), scale * comparison.difference
         low, high = comparison.interval.ci_low, comparison.interval.ci_high
         if low is not None and high is not None:
             panel.plot((scale * low, scale * high), (y, y), color=style.colour, linewidth=1.4)
             ends += [scale * low, scale * high]
+            intervals.append((y, scale * low, scale * high))
         p = comparison.primary_p_holm
         filled = style.colour if p is not None and p < LEVEL else "white"
         marker = "o" if comparison.scope == "place" else "D"
@@ -86,7 +95,11 @@ def _draw_panel(
         ends.append(value)
     least, greatest = max(min(ends), -scale), min(max(ends), scale)
     padding = 0.06 * (greatest - least) or scale
-    panel.set_xlim(least - padding, greatest + padding)
+    left, right = panel.set_xlim(least - padding, greatest + padding)
+    heads = [(left, y, CARETLEFT) for y, low, _ in intervals if low < left]
+    heads += [(right, y, CARETRIGHT) for y, _, high in intervals if high > right]
+    for x, y, head in heads:
+        panel.plot([x], [y], marker=head, markersize=6, color=style.colour, clip_on=False)
     pooled = [i for i, label in enumerate(labels) if label.startswith(tuple(POOLED.values()))]
     if pooled and pooled[0]:
         panel.axhline(pooled[0] - 0.5, linewidth=0.6, color=GRID)
@@ -94,3 +107,4 @@ def _draw_panel(
     panel.tick_params(axis="y", length=0)
     better = "right" if metric == "acc" else "left"
     panel.set_xlabel(f"difference in {NAMES[metric]}\n{better} of 0: {style.title} is better")
+    return bool(heads)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isinf
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.leaderboard.significance.clustered import ENOUGH_DATASETS, FEW
 from ia2_eval.leaderboard.significance.comparison import ENOUGH_SEEDS, Comparison
 from ia2_eval.leaderboard.significance.evidence import LEVEL, TestName
+from ia2_eval.leaderboard.significance.numerals import in_units, interval_ends, more_units, p_text
 from ia2_eval.leaderboard.style import column_title
 from ia2_eval.leaderboard.tables.table import ABSENT, Mark, Section, Stack, Table, eval_title
 
@@ -27,11 +27,12 @@ def comparison_tables(comparisons: Sequence[Comparison]) -> list[Table]:
     for section in dict.fromkeys(comparison.section for comparison in comparisons):
         of_section = [comparison for comparison in comparisons if comparison.section == section]
         at_places = [comparison for comparison in of_section if comparison.scope == "place"]
-        found.append(_table(section, "comparisons", at_places, DECISION, _place_caption(at_places)))
+        found.append(_table(section, "comparisons", at_places, DECISION, place_caption(at_places)))
         found.append(_table(section, "effect, power and every test", at_places, DETAILS, _detail_caption(at_places)))
         pooled = [comparison for comparison in of_section if comparison.scope != "place"]
         if pooled:
-            found.append(_table(section, "over datasets", pooled, DECISION | EFFECT, _pooled_caption(pooled)))
+            caption = (*pooled_caption(pooled), *_effect_lines("datasets"), *_datasets_line(pooled))
+            found.append(_table(section, "over datasets", pooled, DECISION | EFFECT, caption))
     return found
 
 
@@ -78,16 +79,9 @@ def _keys(both: Sequence[Comparison]) -> tuple[Stack, Stack, Stack]:
     return (n, str(comparison.seeds)), titles, columns
 
 
-def _in_units(comparison: Comparison, value: float, sign: str = "+") -> str:
-    """Accuracy in per cent points, ECE as it is."""
-    return f"{100 * value:{sign}.1f}" if comparison.metric == "acc" else f"{value:{sign}.3f}"
-
-
 def _interval(comparison: Comparison) -> str:
-    low, high = comparison.interval.ci_low, comparison.interval.ci_high
-    if low is None or high is None:
-        return ABSENT
-    return f"{_in_units(comparison, low)} to {_in_units(comparison, high)}"
+    ends = interval_ends(comparison)
+    return " to ".join(ends) if ends else ABSENT
 
 
 def _effect_size(comparison: Comparison) -> str:
@@ -100,20 +94,15 @@ def _answers(comparison: Comparison) -> str:
 
 def _more(comparison: Comparison) -> str:
     """How many more seeds, examples or datasets have 80 % power."""
-    needed, unit, units = comparison.primary.needed, comparison.primary.unit, comparison.primary.units
-    if needed is None or units is None:
-        return ABSENT
-    return "never" if isinf(needed) else f"+{max(0, needed - units):.0f} {unit}"
+    more, unit = more_units(comparison), comparison.primary.unit or ""
+    if more in (ABSENT, "never"):
+        return more
+    return f"{more} {unit.removesuffix('s') if more == '+1' else unit}"
 
 
 def _detectable(comparison: Comparison) -> str:
     found = comparison.interval.detectable
-    return ABSENT if found is None else _in_units(comparison, found, "")
-
-
-def p_text(p: float | None) -> str:
-    """Three decimals; below them, that it is below."""
-    return ABSENT if p is None else "<.001" if p < 0.001 else f"{p:.3f}"
+    return ABSENT if found is None else in_units(comparison, found, "")
 
 
 def _p_of(test: TestName) -> Cell:
@@ -121,7 +110,7 @@ def _p_of(test: TestName) -> Cell:
 
 
 DECISION: dict[str, Cell] = {
-    "difference": lambda comparison: _in_units(comparison, comparison.difference),
+    "difference": lambda comparison: in_units(comparison, comparison.difference),
     "95 % interval": _interval,
     "p": lambda comparison: p_text(comparison.primary.p),
     HOLM_COLUMN: lambda comparison: p_text(comparison.primary_p_holm),
@@ -140,18 +129,30 @@ DETAILS: dict[str, Cell] = {
 HOLM_LINE = "p (Holm): over all comparisons of this command of the same metric and scope; bold below 0.05."
 EFFECT_LINE = "d_z: mean / standard deviation of the differences over {units}."
 DETECTABLE_LINE = "detectable: the true difference that these {units} find with 80 % power."
-POWER_LINE = (
-    "for 80 % power: so many more {units}, if the true difference and spread are the observed ones, which few {units} "
-    "tell poorly: an order of magnitude; +0: there are enough; never: more do not help."
-)
+
+
+def power_line(what: str, units: str) -> str:
+    """What the number of further units is, named as in the table."""
+    return (
+        f"{what}, if the true difference and spread are the observed ones, which few {units} tell poorly: an order of "
+        "magnitude; +0: there are enough; never: more do not help."
+    )
 
 
 def _effect_lines(units: str) -> tuple[str, ...]:
-    return tuple(line.format(units=units) for line in (EFFECT_LINE, DETECTABLE_LINE, POWER_LINE))
+    return (
+        EFFECT_LINE.format(units=units),
+        DETECTABLE_LINE.format(units=units),
+        power_line(f"for 80 % power: so many more {units}", units),
+    )
 
 
-def _place_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    lines = ["difference: method less against, acc in per cent points; of ECE less is better. *: out of distribution."]
+def place_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """How to read differences and p of places."""
+    lines = [
+        "difference: the first method minus the second, acc in percentage points; a lower ECE is better. *: out of "
+        "distribution."
+    ]
     if any(comparison.seeds >= ENOUGH_SEEDS for comparison in comparisons):
         lines.append(f"p of {ENOUGH_SEEDS} matched seeds or more: t over seeds and examples, both drawn anew.")
     if any(comparison.seeds < ENOUGH_SEEDS for comparison in comparisons):
@@ -162,7 +163,7 @@ def _place_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     lines.append(HOLM_LINE)
     if any(comparison.left_out for comparison in comparisons):
         most = max(comparison.left_out / comparison.examples for comparison in comparisons)
-        lines.append(f"ECE: without examples whose confidence either lacks, at most {100 * most:.0f} per cent.")
+        lines.append(f"ECE leaves out examples for which one of the two has no confidence (up to {100 * most:.0f} %).")
     return tuple(lines)
 
 
@@ -178,17 +179,14 @@ def _detail_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     )
 
 
-def _pooled_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+def pooled_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """How to read what is said of all datasets together."""
     lines = [
-        "difference: mean over datasets of the mean over all matched (N, seed); p: t of the datasets' means, so of "
+        "over datasets: mean over datasets of the mean over all matched (N, seed); p: t of the datasets' means, so of "
         "other datasets like these.",
         HOLM_LINE,
-        *_effect_lines("datasets"),
     ]
-    by_metric = {metric: {c.clusters for c in comparisons if c.metric == metric} for metric in METRICS}
-    counts = {count for found in by_metric.values() for count in found if count is not None}
-    if by_metric["ECE"] and by_metric["ECE"] != by_metric["acc"]:
-        lines.append("datasets, such as 3, 2: of acc, of ECE, which not all have.")
+    counts = {comparison.clusters or 0 for comparison in comparisons}
     if min(counts) < ENOUGH_DATASETS:
         lines.append("2 datasets are too few for a test over datasets: of others nothing can be told.")
     fewest = min((count for count in counts if count >= ENOUGH_DATASETS), default=FEW)
@@ -197,3 +195,9 @@ def _pooled_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     if any(comparison.sets == "ood" for comparison in comparisons):
         lines.append("*: out of distribution; sources that share an evaluation set are one dataset.")
     return tuple(lines)
+
+
+def _datasets_line(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    accuracy, calibration = ({c.clusters for c in comparisons if c.metric == metric} for metric in METRICS)
+    differ = calibration and accuracy != calibration
+    return ("datasets, such as 3, 2: of acc, of ECE, which not all have.",) if differ else ()

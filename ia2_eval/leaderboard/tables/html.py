@@ -1,9 +1,11 @@
-"""Tables as a web page that needs nothing else."""
+"""Tables as a web page that needs nothing but its pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from ia2_eval.leaderboard.tables.table import Table
 
@@ -13,9 +15,9 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem
 h1 { font-size: 1.5rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1.5rem 0 0.5rem; }
+table { border-collapse: collapse; font-size: 0.87rem; font-variant-numeric: tabular-nums; margin: 1.5rem 0 0.5rem; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.4rem; }
-th, td { padding: 0.25rem 0.6rem; text-align: right; white-space: nowrap; }
+th, td { padding: 0.25rem 0.4rem; text-align: right; white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }
 thead th[colspan] { text-align: center; white-space: normal; border-bottom: 1px solid #8888; }
 .word { text-align: left; }
@@ -23,15 +25,16 @@ tbody th { font-weight: 400; }
 thead { border-top: 2px solid; border-bottom: 1px solid; }
 tbody { border-bottom: 2px solid; }
 tbody tr:nth-child(even) { background: #8881; }
-.first { padding-left: 1.4rem; }
+.first { padding-left: 1rem; }
 .remarks { max-width: 60rem; font-size: 0.9rem; margin: 0 0 2rem; padding: 0; list-style: none; }
 .lines { max-width: 60rem; overflow-wrap: anywhere; }
+img { display: block; max-width: 100%; margin: 1.5rem 0; }
 @media print {
   :root { color-scheme: light; }
   body { font-size: 8pt; margin: 0; max-width: none; }
   .wide { overflow: visible; }
   thead { display: table-header-group; }
-  tr { break-inside: avoid; }
+  tr, img { break-inside: avoid; }
   h2, caption { break-after: avoid; }
   th, td { padding: 0.1rem 0.3rem; }
 }
@@ -39,13 +42,19 @@ tbody tr:nth-child(even) { background: #8881; }
 """
 
 
-def to_html(title: str, tables: Sequence[Table], remarks: Sequence[tuple[str, Sequence[str]]] = ()) -> str:
+def to_html(
+    title: str,
+    tables: Sequence[Table],
+    remarks: Sequence[tuple[str, Sequence[str]]] = (),
+    figures: Sequence[str] = (),
+) -> str:
     """One static page. Best values are bold.
 
     Args:
         title: of the page.
         tables: in order.
         remarks: heading and lines, such as failed cells.
+        figures: pictures, relative to the page.
     """
     parts = [
         "<!doctype html>",
@@ -64,7 +73,14 @@ def to_html(title: str, tables: Sequence[Table], remarks: Sequence[tuple[str, Se
         parts += [f"<h2>{escape(heading)}</h2>", '<ul class="lines">']
         parts += [f"<li>{escape(line)}</li>" for line in lines]
         parts.append("</ul>")
+    if figures:
+        parts += ["<h2>Figures</h2>", *map(_picture, figures)]
     return "\n".join([*parts, "</body>", "</html>"]) + "\n"
+
+
+def _picture(path: str) -> str:
+    words = PurePosixPath(path).stem.replace("_", " ")
+    return f'<img loading="lazy" src="{quote(path)}" alt="{escape(words)}">'
 
 
 def _table(table: Table) -> Iterator[str]:

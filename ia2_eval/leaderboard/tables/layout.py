@@ -148,17 +148,15 @@ def _marked(table: Table, results: Results, at: Sequence[Place], groups: Sequenc
 
     columns = _columns(groups, single_token)
     marks: set[Mark] = set()
-    compared = False
     for i, place in enumerate(at):
         row = [group for group in groups if group.source == place.source and place.n in training_sizes(groups, group)]
         if sum(place.eval in group.evals and bool(group.records) for group in row) < 2:
             continue
-        compared = True
         best = significant_best(results, row, place.eval)
         for value, column in (("acc", best.accuracy), ("ECE", best.calibration)):
             if column is not None and value in table.values:
                 marks.add(Mark(i, columns.index(column), table.values.index(value)))
-    remarks = (*table.caption, BEST_CAPTION) if compared else table.caption
+    remarks = (*table.caption, BEST_CAPTION) if marks else table.caption
     return replace(table, best=frozenset(marks), caption=remarks)
 
 

@@ -17,6 +17,8 @@ from ia2_eval.leaderboard.tables.table import Stack, Table
 
 SHORT = len("IA2 → SFT")  # a name of this length is not folded
 UNBOUNDED = 10_000  # wider than any table, to measure how much room one wants
+BEST = "°"
+"""Before a best value where nothing can be bold, as in a file: numbers stand at the right, so it moves none."""
 
 
 def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
@@ -32,29 +34,33 @@ def print_leaderboard(leaderboard: Leaderboard, console: Console) -> None:
 
 
 def print_tables(tables: Iterable[Table], console: Console) -> None:
-    """Prints tables with their captions, in blocks of columns where the terminal is narrow. Best values are bold."""
+    """Prints tables with their captions, in blocks of columns where the terminal is narrow.
+
+    Best values are bold; where the console has no styles, they have the mark `BEST`.
+    """
+    mark = BEST if console.color_system is None else ""
     for table in tables:
         console.print(Text(table.title, style="bold"))
-        for block in _blocks(table, console.width):
+        for block in _blocks(table, console.width, mark):
             # One column alone may be too wide: longer lines are better than lost figures.
             block.width = table_width(block)
             console.print(block, crop=False)
-        for remark in table.caption:
+        for remark in (*table.caption, *([f"{mark}: bold elsewhere."] if mark and table.best else [])):
             console.print(Text(remark, style="dim"))
         console.print()
 
 
-def _blocks(table: Table, width: int) -> list[RichTable]:
+def _blocks(table: Table, width: int, mark: str) -> list[RichTable]:
     """The table in the first form that fits: side by side, stacked, stacked in blocks that repeat the keys."""
-    wide = _rich_table(table, range(len(table.columns)), stacked=False)
+    wide = _rich_table(table, range(len(table.columns)), mark, stacked=False)
     if table_width(wide) <= width:
         return [wide]
     blocks, columns = [], list(range(len(table.columns)))
     while columns:
         count = len(columns)
-        while count > 1 and table_width(_rich_table(table, columns[:count], stacked=True)) > width:
+        while count > 1 and table_width(_rich_table(table, columns[:count], mark, stacked=True)) > width:
             count -= 1
-        blocks.append(_rich_table(table, columns[:count], stacked=True))
+        blocks.append(_rich_table(table, columns[:count], mark, stacked=True))
         columns = columns[count:]
     return blocks or [wide]
 
@@ -65,7 +71,7 @@ def table_width(drawn: RichTable) -> int:
     return Measurement.get(console, console.options, drawn).maximum
 
 
-def _rich_table(table: Table, columns: Sequence[int], stacked: bool) -> RichTable:
+def _rich_table(table: Table, columns: Sequence[int], mark: str, stacked: bool) -> RichTable:
     """Some of the columns; the values of a stack side by side, or one above the other. No line is broken in it."""
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     below = "\n" * (len(table.values) - max(map(len, table.keys), default=1)) if stacked else ""
@@ -80,7 +86,9 @@ def _rich_table(table: Table, columns: Sequence[int], stacked: bool) -> RichTabl
             drawn.add_column(Text(f"{name}\n{names}"), justify="right", no_wrap=True)
     for row in table.marked_rows():
         shown = [*row[: len(table.keys)], *(row[len(table.keys) + i] for i in columns)]
-        texts = [[Text(value, style="bold" if best else "") for value, best in stack] for stack in shown]
+        texts = [
+            [Text(mark + value, style="bold") if best else Text(value) for value, best in stack] for stack in shown
+        ]
         drawn.add_row(
             *([Text("\n").join(stack) for stack in texts] if stacked else [text for stack in texts for text in stack])
         )
