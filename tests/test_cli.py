@@ -12,6 +12,8 @@ from ia2_training.adapters import Ia3Adapter, LoraAdapter
 from ia2_eval import __version__, cli
 from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.experiments.evaluate import Evaluator
+from ia2_eval.leaderboard.results.lm_eval_files import read_lm_eval
+from ia2_eval.lm.base_model import Base, locate
 from ia2_eval.shipped import TASKS_DIRECTORY
 from tests.adapters.small_adapters import store
 from tests.benchmarks.hub_rows import write_hub_rows
@@ -303,16 +305,28 @@ def test_rescore_gives_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert given == [tmp_path]
 
 
+def test_an_interruption_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ia2_eval.leaderboard.build.build", interrupted)
+    assert call("leaderboard", "build", "runs/x", monkeypatch=monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_lm_eval_knows_the_tasks_and_the_model(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")  # takes seconds
     arguments = ("--model", "ia2-hf", "--model_args", f"pretrained={MODEL_DIRECTORY},dtype=float32", "--device", "cpu")
-    tasks = ("--tasks", "ia2_embedded_mood", "--limit", "2")
+    tasks = ("--tasks", "ia2_embedded_mood", "--limit", "2", "--output_path", tmp_path)
     assert call("lm-eval", "run", *arguments, *tasks, monkeypatch=monkeypatch) == 0
     table = capsys.readouterr().out
     assert "|ia2_embedded_mood|" in table and "|ece_mass" in table
     assert "|acc_published" in table  # which lm-eval's own models do not tell
+    (record,) = read_lm_eval(tmp_path).records
+    embedded = locate(Base(model="embedded")).base
+    assert (record.cell.base.fingerprint, record.cell.base.dtype) == (embedded.fingerprint, embedded.dtype)
 
 
 def test_the_model_is_registered_when_its_module_is_there_and_when_it_is_not() -> None:

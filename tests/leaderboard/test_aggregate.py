@@ -191,6 +191,10 @@ def test_bases_are_told_apart_by_what_differs():
     one, two = (Base(model="org/model", revision=revision * 20) for revision in ("ab", "cd"))
     local = Base(model="/somewhere/checkpoint")
     assert base_labels([one, local]) == {one: "org/model", local: "checkpoint"}
+    for path in ("../checkpoint", "./checkpoint", "~/checkpoint", "../../.checkpoint/"):
+        (label,) = base_labels([Base(model=path)]).values()
+        assert label == "checkpoint"
+    assert base_labels([Base(model="..")]) == {Base(model=".."): "local model"}
     assert base_labels([one, two]) == {one: "org/model abababab", two: "org/model cdcdcdcd"}
 
 

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
 
 from ia2_eval.leaderboard.tables.html import to_html
 from ia2_eval.leaderboard.tables.table import Mark, Table
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 TABLE = Table(
     title="tiny <strict>",
@@ -16,7 +22,7 @@ TABLE = Table(
     caption=("In per cent: acc.",),
     best=frozenset({Mark(0, 1, 0)}),
 )
-VOID = ("meta", "!doctype")
+VOID = ("meta", "!doctype", "img", "source")
 
 
 class Page(HTMLParser):
@@ -73,6 +79,37 @@ def test_it_needs_nothing_else() -> None:
     assert not {tag for tag, *_ in page.found} & {"script", "link", "img", "iframe"}
     assert "http" not in text and "url(" not in text
     assert "@media print" in text and 'name="viewport"' in text
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
+def test_five_methods_fit_a_screen_of_1200_pixels(tmp_path: Path) -> None:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    row = (("8", "200"), ("Time (noisy)", "Time (noisy)"), ("58.5", "0.08"), *(("100.0 (21.7)", "0.14 (0.05)"),) * 4)
+    table = Table("T", ("no ICL", "ICL", "SFT", "IA2", "IA2 → SFT"), ("acc", "unparsed"), (row,), ())
+    (tmp_path / "board.html").write_text(to_html("T", [table]), encoding="utf-8")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        driver.get((tmp_path / "board.html").as_uri())
+        wide = "document.querySelector('.wide')"
+        assert driver.execute_script(f"return innerWidth <= 1200 && {wide}.scrollWidth <= {wide}.clientWidth")
+    finally:
+        driver.quit()
+
+
+def test_pictures_are_shown_where_they_lie() -> None:
+    page = Page(to_html("T", [TABLE], [], ["plots/tiny & small/ece_vs_n.png", "../run/analysis/a#1.png"]))
+    shown = [attributes for attributes, _ in page.all("img")]
+    assert [(each["src"], each["alt"], each["loading"]) for each in shown] == [
+        ("plots/tiny%20%26%20small/ece_vs_n.png", "ece vs n", "lazy"),
+        ("../run/analysis/a%231.png", "a#1", "lazy"),
+    ]
+    assert [text for _, text in page.all("h2")] == ["Figures"]
 
 
 def test_columns_of_one_value_have_one_line_of_names() -> None:

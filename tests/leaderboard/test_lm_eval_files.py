@@ -388,6 +388,28 @@ def test_where_lm_eval_writes(tmp_path: Path) -> None:
     assert not is_lm_eval_directory(tmp_path / "deep")
 
 
+@pytest.mark.parametrize(("folder", "found"), [("..__Model", 1), (".__Model", 1), (".partial-1", 0), (".git", 0)])
+def test_a_relative_path_of_a_model_makes_no_hidden_folder(tmp_path: Path, folder: str, found: int) -> None:
+    """lm-eval names the folder after the model: `../Model`."""
+    write_results(tmp_path / folder, SST2, model_args="pretrained=../Model,dtype=float32")
+    assert is_lm_eval_directory(tmp_path) == bool(found)
+    run = read_lm_eval(tmp_path)
+    assert len(run.records) == found
+    if found:
+        assert run.notes[0].startswith("which files ../Model had is not in lm-eval's files")
+        board = build(tmp_path, tmp_path / "out")
+        assert [table.title for table in board.tables] == ["Model · protocol strict"]
+        plots = {path.parent.name for path in board.paths if path.suffix == ".png"}
+        assert plots == {"Model_strict"}
+
+
+def test_impossible_results_are_a_fault(tmp_path: Path) -> None:
+    write_results(tmp_path, {"ia2_sst2": (task("sst2"), ACC | {"acc,none": 7.5})})
+    run = read_lm_eval(tmp_path)
+    assert run.records == ()
+    assert "ia2_sst2: acc is 7.5, which lies between 0 and 1" in run.faults[0]
+
+
 def test_a_run_is_no_directory_of_lm_eval(tmp_path: Path) -> None:
     write_results(tmp_path / "evaluated", SST2)
     assert is_lm_eval_directory(tmp_path)

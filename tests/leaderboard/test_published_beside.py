@@ -167,6 +167,7 @@ def test_a_board_of_the_published_numbers_differs_nowhere() -> None:
     deltas = {stack[2] for table in found.tables for row in table.rows for stack in row[2:] if stack[0] != "–"}
     assert deltas == {"0.0 (0.0)", "0.00 (0.0)", "0.0 (–)", "0.00 (–)"}
     assert any("alpha of the published adapter is not known." in table.caption for table in found.tables)
+    assert all("Bases are matched by name only (its last part)." in table.caption for table in found.tables)
 
 
 def test_strict_results_are_refused() -> None:

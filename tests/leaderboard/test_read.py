@@ -17,8 +17,9 @@ def test_reads_what_a_run_wrote(tmp_path):
 
 
 def test_a_directory_without_records_is_a_user_error(tmp_path):
-    with pytest.raises(UserError, match=r"holds no records.* and no plan\.json"):
+    with pytest.raises(UserError, match=r"holds no records.* and no plan\.json") as refused:
         read_run(tmp_path)
+    assert "lm-eval" not in str(refused.value)  # whose results only a leaderboard reads
 
 
 def _alter(change):
@@ -30,6 +31,10 @@ def _alter(change):
     return alter
 
 
+def _metric(name, value):
+    return _alter(lambda content: content["evaluations"][0]["metrics"].update({name: value}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
@@ -39,6 +44,10 @@ def _alter(change):
         (_alter(lambda content: content.update(surplus=1)), "surplus: Extra inputs"),
         (_alter(lambda content: content["cell"].update(seed=5)), "altered"),
         (_alter(lambda content: content.pop("training")), "without `training`"),
+        (_metric("acc", 7.5), "sst2: acc is 7.5, which lies between 0 and 1"),
+        (_metric("ece_mass", -0.1), "sst2: ece_mass is -0.1, which"),
+        (_metric("acc", float("nan")), "sst2: acc is nan, which"),
+        (_metric("nll", float("nan")), "sst2: nll is nan: it was altered"),
         (lambda path: path.rename(path.with_name("copy.json")), "altered"),
     ],
 )
@@ -51,6 +60,11 @@ def test_a_file_that_cannot_be_used_is_named_and_the_others_are_read(tmp_path, s
     assert len(read.faults) == 1
     assert read.faults[0].startswith(("records/" + bad.key, "records/copy.json"))
     assert fault in read.faults[0]
+
+
+def test_metrics_that_may_be_greater_than_one_and_rounding_are_no_fault(tmp_path):
+    metrics = {"acc": 1.0, "ece": 1 + 1e-15, "ece_n": 200.0, "brier": 1.5, "nll": 9.0, "temperature": 100.0}
+    assert read_run(write_run(tmp_path, [make_record("icl", {"sst2": metrics})])).faults == ()
 
 
 def test_an_unknown_benchmark_is_a_fault(tmp_path):

@@ -114,6 +114,22 @@ def test_best_values_are_bold_in_the_terminal(width: int) -> None:
     assert "\x1b[1m81.25 (0.13)\x1b[0m" in differing[0]
 
 
+@pytest.mark.parametrize("width", [200, 20])
+def test_best_values_have_a_mark_where_nothing_can_be_bold(width: int) -> None:
+    marked = Table(TABLE.title, TABLE.columns, TABLE.values, TABLE.rows, TABLE.caption, best=frozenset({Mark(1, 1, 1)}))
+    printed = []
+    for table in (TABLE, marked):
+        console = Console(width=width, file=io.StringIO())
+        print_tables([table], console)
+        printed.append(console.file.getvalue().splitlines())
+    plain, best = printed
+    assert [line for line in best if "°" in line] == [
+        next(line for line in plain if " 81.25 (0.13)" in line).replace(" 81.25", "°81.25"),
+        "°: bold elsewhere.",
+    ]
+    assert not any("°" in line for line in plain)
+
+
 def test_tables_of_others_have_keys_and_values_of_their_own() -> None:
     table = Table(
         "T", ("turn 1",), ("score",), ((("llama", "greedy", "80"), ("7.25",)),), (), (("model", "decoding", "n"),)

@@ -133,6 +133,17 @@ def test_results_of_lm_eval_stand_beside_those_of_a_run(tmp_path):
     assert "limit 4 instead of None: 1 records" in notes[0]
 
 
+def test_a_base_is_the_same_by_the_fingerprint_that_ia2_hf_tells(tmp_path):
+    run = write_run(tmp_path / "run", [record(0.5, base=Base(model="embedded", fingerprint="f" * 64))])
+    sst2 = {"ia2_sst2": (task("sst2"), {"acc,none": 0.9})}
+    write_results(
+        tmp_path / "lm", sst2, model_args="pretrained=/place/model", model_sha="f" * 64, model_dtype="torch.float32"
+    )
+    groups, _ = group_records(read_results([run, tmp_path / "lm"]).records)
+    assert [group.method for group in groups] == ["no_icl", "icl"]
+    assert len({group.base for group in groups}) == 1
+
+
 def test_the_newest_setting_of_lm_eval_counts_beside_a_plan_too(tmp_path):
     other = record(base=Base(model="other"))
     run = write_plan(write_run(tmp_path / "run", [other]), [other])
@@ -173,7 +184,7 @@ def test_what_is_no_directory_of_results(tmp_path: Path):
     with pytest.raises(UserError, match="file' is a file"):
         read_results([tmp_path / "file"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"holds no records.*lm-eval"):
+    with pytest.raises(UserError, match=r"holds no records.* Or lm-eval's --output_path, with its results_"):
         read_results([tmp_path / "empty"])
     for name in ("model_answer", "model_judgment"):
         (tmp_path / name / name).mkdir(parents=True)

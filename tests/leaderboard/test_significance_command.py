@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from ia2_eval.cli import app
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.significance.command import choose_pairs
-from ia2_eval.leaderboard.significance.tables import p_text
+from ia2_eval.leaderboard.significance.numerals import p_text
 from ia2_eval.leaderboard.style import Column
 
 
@@ -39,14 +39,6 @@ def test_a_damaged_file_is_named_and_the_status_says_so(tmp_path):
     (tmp_path / "records" / f"{records[0].key}.json").write_text("no record")
     status, text, _ = run(tmp_path)
     assert status == 1 and f"records/{records[0].key}.json" in text
-
-
-def test_the_table_fits(tmp_path):
-    write(tmp_path, methods=("no_icl", "ia2_sft"), sizes=(4, 128))
-    _, text, _ = run(tmp_path)
-    table = text.split("\n/")[0].splitlines()
-    assert max(len(line) for line in table if not line.startswith("  ")) <= 100
-    assert any("no ICL" in line and "+" in line for line in table)
 
 
 TITLES = {"sst2": "SST2", "poems": "PoemS\\*", "agn": "AGN", "sciqr": "SciQr"}
@@ -87,7 +79,8 @@ def test_effect_sizes_power_and_every_test_can_be_read(tmp_path):
     (pooled,) = rows_of(page, "over datasets")
     of_datasets = next(line for line in lines if line["scope"] == "all" and line["metric"] == "acc")
     assert pooled["d\\_z acc"] == f"{float(of_datasets['effect_size']):+.2f}"
-    assert "more seeds, if the true difference and spread are the observed ones" in " ".join(text.split())
+    assert "more seeds, if the true difference and spread are the observed ones" in page
+    assert "more seeds: for 80 % power, if the true difference" in " ".join(text.split())
 
 
 def test_output_is_the_same_again(tmp_path):
@@ -102,59 +95,68 @@ def test_output_is_the_same_again(tmp_path):
     assert "IA2 → SFT" in page and "ia2_sft_vs_sft.png" in page
 
 
-def test_the_forest_plot_shows_every_place_and_marks_what_is_significant(tmp_path):
-    from ia2_eval.leaderboard.results.groups import group_records
-    from ia2_eval.leaderboard.results.results import read_results
-    from ia2_eval.leaderboard.significance.compare import compare
-    from ia2_eval.leaderboard.significance.forest_plot import forest_figure
-    from ia2_eval.leaderboard.style import column_styles
-
-    records = write(tmp_path, methods=("sft", "ia2_sft"))
-    pair = Column("ia2_sft"), Column("sft")
-    found = compare(read_results([tmp_path]), group_records(records).groups, [pair]).comparisons
-    figure = forest_figure(found, column_styles(pair)[pair[0]])
-    accuracy, ece = figure.axes
-    labels = [label.get_text() for label in accuracy.get_yticklabels()]
-    assert labels == ["SST2  N=4", "SST2 → PoemS  N=4", "AGN  N=4", "own sets  all N"]
-    points = [line for line in accuracy.lines if line.get_marker() in ("o", "D")]
-    by_row = {int(point.get_ydata()[0]): point for point in points}
-    rows = {("sst2", "sst2"): 0, ("sst2", "poems"): 1, ("agn", "agn"): 2, ("", ""): 3}
-    for comparison in [each for each in found if each.metric == "acc"]:
-        point = by_row[rows[comparison.source, comparison.eval]]
-        assert point.get_xdata()[0] == pytest.approx(100 * comparison.difference)
-        p = comparison.primary_p_holm  # None over two datasets
-        assert (point.get_markerfacecolor() != "white") == (p is not None and p < 0.05)
-        low, high = accuracy.get_xlim()
-        assert low < 100 * comparison.difference < high
-    assert "left of 0" in ece.get_xlabel() and "right of 0" in accuracy.get_xlabel()
-
-
 def test_which_pairs_are_compared():
     icl, sft, weight, ia2 = Column("icl"), Column("sft"), Column("sft", "w"), Column("ia2")
     assert choose_pairs([icl, sft, ia2], [], []) == [(sft, icl), (ia2, icl), (ia2, sft)]
     assert choose_pairs([icl, sft, ia2], ["ia2"], []) == [(ia2, icl), (ia2, sft)]
-    assert choose_pairs([icl, sft, ia2], [], ["sft"]) == [(icl, sft), (ia2, sft)]
+    assert choose_pairs([icl, sft, ia2], [], ["sft"]) == [(sft, icl), (ia2, sft)]
+    assert choose_pairs([icl, sft, ia2], ["icl"], []) == [(sft, icl), (ia2, icl)]
+    assert choose_pairs([icl, sft, ia2], ["icl"], ["sft"]) == [(icl, sft)]  # asked for
     assert choose_pairs([icl, sft, weight, ia2], ["sft"], ["icl"]) == [(sft, icl), (weight, icl)]
-    assert choose_pairs([icl, ia2], ["icl", "ia2"], ["icl", "ia2"]) == [(icl, ia2)]
+    assert choose_pairs([icl, ia2], ["icl", "ia2"], ["icl", "ia2"]) == [(ia2, icl)]
     many = [icl, sft, weight, ia2, *(Column(f"other{i}") for i in range(3))]
-    assert choose_pairs(many, [], []) == [(column, sft) for column in many if column != sft]
+    assert choose_pairs(many, [], []) == [(sft, icl), *((column, sft) for column in many[2:])]
+
+
+def test_methods_are_known_by_name_and_by_title():
+    sft, weight, both = Column("sft"), Column("sft", "w"), Column("ia2_sft")
+    columns = [sft, weight, both]
+    assert choose_pairs(columns, ["IA2 → SFT"], ["SFT"]) == choose_pairs(columns, ["ia2_sft"], ["sft"])
+    assert choose_pairs(columns, ["IA2 → SFT"], ["SFT (w)"]) == [(both, weight)]
+    with pytest.raises(UserError, match=r"Did you mean 'IA2 → SFT'"):
+        choose_pairs(columns, ["IA2→ SFT"], [])
 
 
 def test_wrong_input(tmp_path):
     write(tmp_path, methods=("icl", "ia2_sft"), sources=("agn",), seeds=1)
     with pytest.raises(UserError, match=r"'ia2_sftt'. Did you mean 'ia2_sft'"):
         run(tmp_path, ["ia2_sftt"])
-    with pytest.raises(UserError, match="needs two columns, there is icl"):
-        run(tmp_path, ["icl"], ["icl"])
+    with pytest.raises(UserError, match="--method and --against are both ICL: give another"):
+        run(tmp_path, ["icl"], ["ICL"])
+    with pytest.raises(UserError, match="needs two columns, there is ICL"):
+        choose_pairs([Column("icl")], ["icl"], [])
     with pytest.raises(UserError, match="give --out"):
         run([tmp_path, tmp_path])
     with pytest.raises(UserError, match="nothing"):
         run(tmp_path / "nothing")
     cells = [make_record(name, {"agn": {"acc": 1}}, source="agn") for name in ("icl", "sft")]
     planned = write_plan(tmp_path / "planned", cells)
-    with pytest.raises(UserError, match=r"nothing to compare.*no finished seed in common"):
+    with pytest.raises(UserError, match=r"^nothing to compare: no cell has finished yet$"):
         run(planned)
     assert not (planned / "comparisons").exists()
+
+
+def test_what_is_not_compared_is_one_line_of_each_cause(tmp_path):
+    write(tmp_path, methods=("sft",), sources=("sst2", "agn"), seeds=3)
+    write(tmp_path, methods=("ia2_sft",), sources=("sst2", "agn"), seeds=2)
+    write(tmp_path, methods=("icl",), sources=("sciqr",), seeds=1)
+    (tmp_path / "plan.json").unlink()
+    _, text, _ = run(tmp_path, width=80)
+    (line,) = [line for line in text.splitlines() if "only one of the two" in line]
+    assert "left out: 3 comparisons, such as " in line and line.endswith("IA2 → SFT and SFT, 1 seed")
+
+
+def test_figures_of_other_pairs_are_removed(tmp_path):
+    write(tmp_path, sources=("agn",), seeds=1)
+    run(tmp_path)
+    (folder,) = (path for path in (tmp_path / "comparisons").iterdir() if path.is_dir())
+    assert {path.stem for path in folder.iterdir()} == {"ia2_sft_vs_icl", "ia2_sft_vs_sft", "sft_vs_icl"}
+    kept = [folder / "mine.png", folder / "a_vs_b.pdf", tmp_path / "comparisons" / "a_vs_b.png"]
+    for path in kept:
+        path.touch()
+    run(tmp_path, ["icl"], ["sft"])
+    assert {path.name for path in folder.iterdir()} == {"icl_vs_sft.png", "icl_vs_sft.svg", "mine.png", "a_vs_b.pdf"}
+    assert all(path.exists() for path in kept)
 
 
 def test_several_directories_and_the_command_line(tmp_path):
@@ -163,7 +165,7 @@ def test_several_directories_and_the_command_line(tmp_path):
     arguments = ["leaderboard", "compare", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out")]
     found = CliRunner().invoke(app, [*arguments, "--method", "ia2_sft", "--against", "icl"])
     assert found.exit_code == 0, found.output
-    assert "1 of 1 comparisons have two seeds" in found.output
+    assert "two seeds in 1 of 1 comparisons" in found.output
     (line,) = {
         (line["method"], line["against"], line["seeds"])
         for line in csv.DictReader((tmp_path / "out" / "comparisons.csv").open())

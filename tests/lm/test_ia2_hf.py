@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel
 
+from ia2_eval.embedded import MODEL_DIRECTORY
 from ia2_eval.errors import UserError
 from ia2_eval.lm import ia2_hf
 from ia2_eval.lm.base_model import Base, BaseModel, load, locate
@@ -62,6 +65,31 @@ def greedy(lm: IA2HF, prompt: str) -> str:
         ids.append(int(batch.logits(lm.model, 1).argmax()))
     text = lm.tok_decode(ids[start:], skip_special_tokens=False).split(lm.tokenizer.eos_token)[0]
     return str(text.split("\n\n")[0])
+
+
+def test_a_local_model_is_known_by_what_runs_know_it_by(
+    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hub:
+        def model_info(self, repo_id: str, revision: str) -> SimpleNamespace:
+            return SimpleNamespace(sha=f"commit of {repo_id}")
+
+    monkeypatch.setattr("lm_eval.models.huggingface.HfApi", Hub)
+    fingerprint = locate(Base(model="embedded")).base.fingerprint
+    (tmp_path / "embedded").symlink_to(MODEL_DIRECTORY)
+    (tmp_path / "without_weights").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lm = loaded(base, None)
+    for name, sha in {
+        str(MODEL_DIRECTORY): fingerprint,
+        "./embedded": fingerprint,
+        "embedded": fingerprint,
+        "without_weights": "",
+        "org/model": "commit of org/model",
+    }.items():
+        lm.pretrained = name
+        assert lm.get_model_info()["model_sha"] == sha
+    assert lm.get_model_info()["model_dtype"] == torch.float32
 
 
 @adapters

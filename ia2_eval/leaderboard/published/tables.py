@@ -139,12 +139,14 @@ def _caption(section: Section, quantity: Quantity, rows: Sequence[PublishedRow])
         f"{' in points' if quantity == 'accuracy' else ''}, in brackets in published stds; "
         f"({ABSENT}): that std is 0, or was not published."
     )
-    yield "Bases are matched by name only, by its last part."
+    yield "Bases are matched by name only (its last part)."
     yield from _metrics(rows)
     if quantity == "ECE":
         yield "The paper prints two decimals: where its std is 0.01 or 0.02, a difference in stds is coarse."
     if any(row.n is not None and row.n != row.published_n for row in rows):
-        yield "n, such as 20 of 500: evaluated on other numbers of examples than published, so with more sampling noise."
+        yield (
+            "n, such as 20 of 500: evaluated on other numbers of examples than published, so with more sampling noise."
+        )
     if any(row.published_adapter and not ALPHA.search(row.published_adapter) for row in rows if "lora" in row.adapter):
         yield "alpha of the published adapter is not known."
     tested = [row.p_value for row in rows if row.p_value is not None]

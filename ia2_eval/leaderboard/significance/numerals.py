@@ -9,6 +9,7 @@ from ia2_eval.leaderboard.tables.table import ABSENT
 
 MOST = 1000
 """More seeds or datasets than these are not told apart: nobody can have them."""
+ROUNDING = 1e-12
 
 
 def in_units(comparison: Comparison, value: float, sign: str = "+") -> str:
@@ -17,14 +18,10 @@ def in_units(comparison: Comparison, value: float, sign: str = "+") -> str:
     """
     scale, decimals = (100, 1) if comparison.metric == "acc" else (1, 3)
     ends = (comparison.difference, comparison.interval.ci_low, comparison.interval.ci_high)
-    largest = max(abs(_scaled(end, scale)) for end in ends if end is not None)
-    style = ".0e" if 0 < largest < 2 * 10**-decimals else f".{decimals}f"
-    text = f"{_scaled(value, scale):{sign}{style}}"
-    return text if float(text) else "0" if style == ".0e" else text.lstrip("+-")
-
-
-def _scaled(value: float, scale: int) -> float:
-    return round(scale * value, 12)  # what remains is rounding of sums
+    largest = scale * max(abs(end) for end in ends if end is not None)
+    style = ".0e" if ROUNDING < largest < 2 * 10**-decimals else f".{decimals}f"
+    text = f"{scale * value:{sign}{style}}" if abs(value) > ROUNDING else f"{0:.{decimals}f}"
+    return text if float(text) else text.lstrip("+-")
 
 
 def interval_ends(comparison: Comparison) -> tuple[str, str] | None:

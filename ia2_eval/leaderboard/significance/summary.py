@@ -17,8 +17,8 @@ from ia2_eval.leaderboard.significance.tables import SETS, place_caption, pooled
 from ia2_eval.leaderboard.tables.table import ABSENT, eval_title
 
 GAP = "  "
-WORDS = (1, 3)
-"""Columns that stand at the left: places and metrics."""
+LEFT = (1, 3, 4)
+"""Columns that stand at the left: places, metrics and differences, which are aligned by themselves."""
 ELSEWHERE = "Every test, effect sizes and detectable differences are in comparisons.md and comparisons.csv only."
 
 
@@ -73,7 +73,7 @@ def _aligned(line: Line, widths: Sequence[int]) -> Text:
         blank = " " * (width - cell_len(value))
         bold = line.best and i == len(widths) - 2
         text = Text(value, style="bold" if bold else "")
-        cells.append(text + blank if i in WORDS else Text(blank) + text)
+        cells.append(text + blank if i in LEFT else Text(blank) + text)
     return Text(GAP).join(cells)
 
 
@@ -86,7 +86,7 @@ def _line(comparison: Comparison) -> Line:
     else:
         place, units = SETS[comparison.sets], comparison.clusters or 0
     ends = interval_ends(comparison)
-    difference = in_units(comparison, comparison.difference) + (f" [{', '.join(ends)}]" if ends else "")
+    difference = f"{in_units(comparison, comparison.difference):>6}" + (f" [{', '.join(ends)}]" if ends else "")
     # Of one or two seeds the test that decides is over examples: how many more of those is no answer here.
     more = ABSENT if comparison.primary.unit == "examples" else more_units(comparison)
     p = comparison.primary_p_holm

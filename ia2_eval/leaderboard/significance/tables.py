@@ -135,7 +135,7 @@ def power_line(what: str, units: str) -> str:
     """What the number of further units is, named as in the table."""
     return (
         f"{what}, if the true difference and spread are the observed ones, which few {units} tell poorly: an order of "
-        "magnitude; +0: there are enough; never: more do not help."
+        f"magnitude; +0: there are enough; never: more do not help; {ABSENT}: cannot be told."
     )
 
 
@@ -157,8 +157,8 @@ def place_caption(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
         lines.append(f"p of {ENOUGH_SEEDS} matched seeds or more: t over seeds and examples, both drawn anew.")
     if any(comparison.seeds < ENOUGH_SEEDS for comparison in comparisons):
         lines.append(
-            "p of fewer: exact McNemar (acc), paired bootstrap (ECE) over examples: whether these checkpoints differ, "
-            "not whether the methods do."
+            f"p of fewer than {ENOUGH_SEEDS} seeds: exact McNemar (acc), paired bootstrap (ECE) over examples: whether "
+            "these checkpoints differ, not whether the methods do."
         )
     lines.append(HOLM_LINE)
     if any(comparison.left_out for comparison in comparisons):

@@ -17,7 +17,7 @@ h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.87rem; font-variant-numeric: tabular-nums; margin: 1.5rem 0 0.5rem; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.4rem; }
-th, td { padding: 0.25rem 0.4rem; text-align: right; white-space: nowrap; }
+th, td { padding: 0.25rem 0.35rem; text-align: right; white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }
 thead th[colspan] { text-align: center; white-space: normal; border-bottom: 1px solid #8888; }
 .word { text-align: left; }
@@ -25,7 +25,7 @@ tbody th { font-weight: 400; }
 thead { border-top: 2px solid; border-bottom: 1px solid; }
 tbody { border-bottom: 2px solid; }
 tbody tr:nth-child(even) { background: #8881; }
-.first { padding-left: 1rem; }
+.first { padding-left: 0.8rem; }
 .remarks { max-width: 60rem; font-size: 0.9rem; margin: 0 0 2rem; padding: 0; list-style: none; }
 .lines { max-width: 60rem; overflow-wrap: anywhere; }
 img { display: block; max-width: 100%; margin: 1.5rem 0; }
@@ -79,8 +79,10 @@ def to_html(
 
 
 def _picture(path: str) -> str:
-    words = PurePosixPath(path).stem.replace("_", " ")
-    return f'<img loading="lazy" src="{quote(path)}" alt="{escape(words)}">'
+    """Of half its size, so that the letters of all are alike, and like those of the text."""
+    words, url = PurePosixPath(path).stem.replace("_", " "), quote(path)
+    picture = f'<img loading="lazy" src="{url}" alt="{escape(words)}">'
+    return f'<picture><source srcset="{url} 2x">{picture}</picture>'
 
 
 def _table(table: Table) -> Iterator[str]:
