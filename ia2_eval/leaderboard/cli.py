@@ -47,10 +47,12 @@ def build(
 def compare(
     directories: Directories,
     method: Annotated[
-        list[str] | None, typer.Option(help="Only comparisons that have this method (name or title). Repeatable. Default: all.")
+        list[str] | None,
+        typer.Option(help="Only comparisons that have this method (name or title). Repeatable. Default: all."),
     ] = None,
     against: Annotated[
-        list[str] | None, typer.Option(help="What --method is compared with; differences are --method minus this. Repeatable. Default: all others.")
+        list[str] | None,
+        typer.Option(help="What --method is compared with; the difference is --method minus this. Repeatable."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write. Default: `comparisons` in the directory, if it is one.")
