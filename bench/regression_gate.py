@@ -73,10 +73,10 @@ PLANTED = (
         "position_ids=lengths[:, None] + 1",
     ),
     Regression(
-        "demonstrations in another order",
+        "demonstrations of another seed",
         "ia2_eval/benchmarks/lm_eval_dataset.py",
-        "draw_training_set(source, n, seed).train",
-        "draw_training_set(source, n, seed).train[::-1]",
+        "return draw_order(source, seed) if n is None",
+        "return draw_order(source, seed + 1) if n is None",
     ),
     Regression(
         "the scale of the adapters is lost in training",
