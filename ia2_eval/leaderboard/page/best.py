@@ -10,8 +10,8 @@ from ia2_eval.leaderboard.results.groups import Group
 from ia2_eval.leaderboard.results.learning_rate import headline_selection
 from ia2_eval.leaderboard.results.results import Results
 from ia2_eval.leaderboard.significance.best import significant_best
-from ia2_eval.leaderboard.tables.layout import label_types
-from ia2_eval.leaderboard.tables.table import places, sections
+from ia2_eval.leaderboard.tables.layout import shown_together
+from ia2_eval.leaderboard.tables.table import places
 
 
 def best_entries(results: Results, groups: Sequence[Group]) -> frozenset[Entry]:
@@ -26,23 +26,19 @@ def best_entries(results: Results, groups: Sequence[Group]) -> frozenset[Entry]:
     """
     best: set[Entry] = set()
     others: set[Entry] = set()
-    for section in sections(groups):
-        of_section = section.groups(groups)
-        for label_type in label_types(of_section):
-            shown = [group for group in of_section if label_type in ("", group.label_type) or not group.label_type]
-            for place in (*places(shown, single_token=True), *places(shown, single_token=False)):
-                row = [
-                    group
-                    for group in shown
-                    if group.source == place.source
-                    and place.eval in group.evals
-                    and place.n in training_sizes(shown, group)
-                ]
-                found = significant_best(results, row, place.eval)
-                for group in row:
-                    reported, selection = group.headline(place.eval), headline_selection(group.protocol, group.trained)
-                    marked = ((reported.accuracy, found.accuracy), (reported.calibration, found.calibration))
-                    for metric, column in marked:
-                        entry = Entry.at(group, place.n, place.eval, selection, metric)
-                        (best if group.column == column else others).add(entry)
+    for _, _, shown in shown_together(groups):
+        for place in (*places(shown, single_token=True), *places(shown, single_token=False)):
+            row = [
+                group
+                for group in shown
+                if group.source == place.source
+                and place.eval in group.evals
+                and place.n in training_sizes(shown, group)
+            ]
+            found = significant_best(results, row, place.eval)
+            for group in row:
+                reported, selection = group.headline(place.eval), headline_selection(group.protocol, group.trained)
+                for metric, column in ((reported.accuracy, found.accuracy), (reported.calibration, found.calibration)):
+                    entry = Entry.at(group, place.n, place.eval, selection, metric)
+                    (best if group.column == column else others).add(entry)
     return frozenset(best - others)

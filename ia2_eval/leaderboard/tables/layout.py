@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ia2_eval.benchmarks import get_benchmark
@@ -37,29 +37,31 @@ def tables(groups: Sequence[Group], rows: Sequence[Row], results: Results | None
         results: where the examples are that tell which values are significantly best; None to mark none.
     """
     found = []
-    for section in sections(groups):
-        of_section, section_rows = section.groups(groups), section.rows(rows)
-        for label_type in label_types(of_section):
-            shown = [group for group in of_section if label_type in ("", group.label_type) or not group.label_type]
-            title = " · labels: ".join(filter(None, (section.title, label_type)))
-            for single_token in (True, False):
-                at = places(shown, single_token)
-                if not at:
-                    continue
-                table = _table(title, section, at, shown, section_rows, single_token, oracle=False)
-                found.append(table if results is None else _marked(table, results, at, shown, single_token))
-                trained = [group for group in shown if group.trained]
-                at = places(trained, single_token)
-                if section.protocol == "strict" and at:
-                    found.append(_table(title, section, at, trained, section_rows, single_token, oracle=True))
+    for section, label_type, shown in shown_together(groups):
+        section_rows = section.rows(rows)
+        title = " · labels: ".join(filter(None, (section.title, label_type)))
+        for single_token in (True, False):
+            at = places(shown, single_token)
+            if not at:
+                continue
+            table = _table(title, section, at, shown, section_rows, single_token, oracle=False)
+            found.append(table if results is None else _marked(table, results, at, shown, single_token))
+            trained = [group for group in shown if group.trained]
+            at = places(trained, single_token)
+            if section.protocol == "strict" and at:
+                found.append(_table(title, section, at, trained, section_rows, single_token, oracle=True))
     return found
 
 
-def label_types(groups: Sequence[Group]) -> Sequence[str]:
-    """What a section has tables for: both types of labels where a method that has the choice was trained on each, else
-    "" for one table of all."""
-    chosen = {group.label_type for group in groups if group.method not in OF_TEACHER}
-    return LABEL_TYPES if chosen.issuperset(LABEL_TYPES) else ("",)
+def shown_together(groups: Sequence[Group]) -> Iterator[tuple[Section, str, list[Group]]]:
+    """The groups of each table: by section and, where a method that has the choice was trained on both, type of labels,
+    else ""; methods without an adapter stand in every section, those without labels beside both types."""
+    for section in sections(groups):
+        of_section = section.groups(groups)
+        chosen = {group.label_type for group in of_section if group.method not in OF_TEACHER}
+        for label_type in LABEL_TYPES if chosen.issuperset(LABEL_TYPES) else ("",):
+            shown = [group for group in of_section if label_type in ("", group.label_type) or not group.label_type]
+            yield section, label_type, shown
 
 
 def _table(
