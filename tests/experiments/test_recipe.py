@@ -157,6 +157,7 @@ def test_every_key_is_documented() -> None:
     for kind in ADAPTER_TYPES:
         assert f"`{kind}`" in page
     shipped = {path.stem for path in RECIPES_DIRECTORY.glob("*.yaml")}
-    named = re.findall(r"`((?:demo|quickstart|embedded|paper)[a-z0-9_*]*)`", page.partition("## Shipped recipes")[2])
+    prefixes = "demo|quickstart|regression|embedded|paper"
+    named = re.findall(rf"`((?:{prefixes})[a-z0-9_*]*)`", page.partition("## Shipped recipes")[2])
     assert not [name for name in shipped if not any(fnmatch(name, pattern) for pattern in named)]
     assert not [pattern for pattern in named if not any(fnmatch(name, pattern) for name in shipped)]
