@@ -54,10 +54,6 @@ class PublishedRow:
     standard_error: float | None  # of the difference, from both stds
     p_value: float | None  # of Welch's t-test; not corrected for the number of comparisons
 
-    @property
-    def same_metric(self) -> bool:
-        return self.metric == self.published_metric
-
 
 class Sample(NamedTuple):
     """What is known of a mean over runs."""
