@@ -17,6 +17,7 @@ from ia2_eval.commands import BATCH_SIZE, INTERRUPTED
 from ia2_eval.errors import UserError
 from ia2_eval.leaderboard.cli import leaderboard_app
 from ia2_eval.mtbench.cli import mtbench_app
+from ia2_eval.options import AdaptersPerPass, BatchSize, DataDir, Device, Limit, MicroBatchSize, OtherBase
 from ia2_eval.regression.cli import reference_app, regress
 
 
@@ -51,15 +52,6 @@ app.add_typer(mtbench_app, name="mtbench")
 app.add_typer(reference_app, name="reference")
 app.command("regress")(regress)
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Local data: a folder per data set with JSON lines. Default: IA2_DATA_DIR, else the hub."),
-]
-Device = Annotated[
-    str | None, typer.Option(help="cuda, mps, cpu, or auto: all GPUs together. Default: the best one present.")
-]
-BatchSize = Annotated[int, typer.Option(min=1, help="Requests per forward pass in evaluations.")]
-
 
 @app.callback(invoke_without_command=True)
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
@@ -72,19 +64,19 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 def run(
     recipe: Annotated[Path, typer.Argument(help="YAML file, or the name of a shipped recipe such as `demo`.")],
     out: Annotated[Path, typer.Option(help="Directory for records, samples and adapters.")],
-    base: Annotated[str | None, typer.Option(help="Another base model than the recipe's.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
+    base: OtherBase = None,
+    limit: Limit = None,
     data_dir: DataDir = None,
     device: Device = None,
     batch_size: BatchSize = BATCH_SIZE,
-    micro_batch_size: Annotated[int | None, typer.Option(min=1, help="Examples per forward pass in training.")] = None,
+    micro_batch_size: MicroBatchSize = None,
     activations_on_disk: Annotated[
         bool, typer.Option("--activations-on-disk", help="Read the teacher's activations from files at every use.")
     ] = False,
     targets_dir: Annotated[
         Path | None, typer.Option(help="Keep what the teacher gave here, for other runs too. Default: with the run.")
     ] = None,
-    adapters_per_pass: Annotated[int, typer.Option(min=1, help="LoRA adapters trained together; 1: one by one.")] = 15,
+    adapters_per_pass: AdaptersPerPass = 15,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Train in less memory and more time.")
     ] = False,
@@ -136,7 +128,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the demonstrations (ia2_seed).")] = 0,
     protocol: Annotated[str, typer.Option(help="`strict` or `paper`.")] = "strict",
     data_dir: DataDir = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
+    limit: Limit = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help=f"Requests at a time. Default: {BATCH_SIZE}; vLLM: all.")
     ] = None,

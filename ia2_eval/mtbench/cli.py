@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ia2_eval.errors import UserError
+from ia2_eval.options import Device
 
 mtbench_app = typer.Typer(
     help="In-context alignment on MT-Bench: prompts, two-turn answers, decoding sweeps, judge, demonstration search.",
@@ -22,9 +23,6 @@ Bench = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Local data: mt_bench/, urial_prompts/ and pools. Default: IA2_DATA_DIR, else downloads."),
-]
-Device = Annotated[
-    str | None, typer.Option(help="cuda, mps, cpu, or auto: all GPUs together. Default: the best one present.")
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Requests at a time. Default: 32; vLLM: all.")]
 

@@ -10,27 +10,22 @@ from rich.console import Console
 
 from ia2_eval.commands import BATCH_SIZE
 from ia2_eval.errors import UserError
+from ia2_eval.options import AdaptersPerPass, BatchSize, DataDir, Device, Limit, MicroBatchSize, OtherBase
 
 reference_app = typer.Typer(help="Reference results that later code is compared with.", no_args_is_help=True)
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Local data: a folder per data set with JSON lines. Default: IA2_DATA_DIR, else the hub."),
-]
-Device = Annotated[str | None, typer.Option(help="cuda, mps, cpu, or auto. Default: the best one present.")]
 
 
 @reference_app.command("create")
 def create(
     recipe: Annotated[Path, typer.Argument(help="YAML file, or the name of a shipped recipe.")],
     out: Annotated[Path, typer.Option(help="Directory of the reference, which is called by its name.")],
-    base: Annotated[str | None, typer.Option(help="Another base model than the recipe's.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate on the first examples only.")] = None,
+    base: OtherBase = None,
+    limit: Limit = None,
     data_dir: DataDir = None,
     device: Device = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Requests per forward pass in evaluations.")] = BATCH_SIZE,
-    micro_batch_size: Annotated[int | None, typer.Option(min=1, help="Examples per forward pass in training.")] = None,
-    adapters_per_pass: Annotated[int, typer.Option(min=1, help="LoRA adapters trained together; 1: one by one.")] = 15,
+    batch_size: BatchSize = BATCH_SIZE,
+    micro_batch_size: MicroBatchSize = None,
+    adapters_per_pass: AdaptersPerPass = 15,
     stored_seeds: Annotated[
         int, typer.Option(min=0, help="Keep the adapters of so many seeds of each method, to be evaluated again.")
     ] = 1,

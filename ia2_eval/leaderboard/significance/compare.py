@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import starmap
 from typing import NamedTuple
 
@@ -109,37 +110,36 @@ def _where(section: Section, place: Place) -> str:
 def _at_place(
     section: Section, place: Place, pair: Pair, pairs: Pairs, reported: Headline, errors: CalibrationErrors
 ) -> Iterator[Comparison]:
-    sets: Sets = "own" if place.eval == place.source else "ood"
-    yield accuracy_comparison(section, place, sets, pair, pairs, reported)
-    if pairs.calibrated:
-        yield calibration_comparison(section, place, sets, pair, pairs, reported, errors)
-
-
-def accuracy_comparison(
-    section: Section, place: Place, sets: Sets, pair: Pair, pairs: Pairs, reported: Headline
-) -> Comparison:
-    """Of the accuracies at one place."""
-    values = pairs.accuracy_differences
-    differences = [float(difference) for difference in values.mean(axis=1)]
-    better, worse = discordant(pairs.answers.correct, pairs.against.correct)
-    difference = float(values.mean())
-    return Comparison(
+    made = partial(
+        Comparison,
         section=section,
         scope="place",
         n=place.n,
         source=place.source,
         eval=place.eval,
-        sets=sets,
+        sets="own" if place.eval == place.source else "ood",
         method=pair[0],
         against=pair[1],
+        seeds=len(pairs.seeds),
+        unmatched=pairs.unmatched,
+        examples=pairs.known.shape[1],
+    )
+    yield _of_accuracy(made, pairs, reported.accuracy)
+    if pairs.calibrated:
+        yield _of_calibration(made, pairs, reported.calibration, errors)
+
+
+def _of_accuracy(made: partial[Comparison], pairs: Pairs, recorded_as: str) -> Comparison:
+    values = pairs.accuracy_differences
+    differences = [float(difference) for difference in values.mean(axis=1)]
+    better, worse = discordant(pairs.answers.correct, pairs.against.correct)
+    difference = float(values.mean())
+    return made(
         metric="acc",
-        recorded_as=reported.accuracy,
+        recorded_as=recorded_as,
         value=float(pairs.answers.correct.mean()),
         against_value=float(pairs.against.correct.mean()),
         difference=difference,
-        seeds=len(pairs.seeds),
-        unmatched=pairs.unmatched,
-        examples=values.shape[1],
         effect_size=effect_size(differences),
         better=better,
         worse=worse,
@@ -154,39 +154,20 @@ def accuracy_comparison(
     )
 
 
-def calibration_comparison(
-    section: Section,
-    place: Place,
-    sets: Sets,
-    pair: Pair,
-    pairs: Pairs,
-    reported: Headline,
-    errors: CalibrationErrors,
-) -> Comparison:
-    """Of the calibration errors at one place, over the examples whose confidence both columns give."""
+def _of_calibration(made: partial[Comparison], pairs: Pairs, recorded_as: str, errors: CalibrationErrors) -> Comparison:
+    """Over the examples whose confidence both columns give."""
     differences = [float(difference) for difference in errors.differences(pairs)]
     resamples = errors.resampled_differences(pairs)
     own = pairs.answers
     value = float(np.mean(list(map(errors.of, own.confidence, own.hits, pairs.known))))
     difference = float(np.mean(differences))
     examples = pairs.known.shape[1]
-    return Comparison(
-        section=section,
-        scope="place",
-        n=place.n,
-        source=place.source,
-        eval=place.eval,
-        sets=sets,
-        method=pair[0],
-        against=pair[1],
+    return made(
         metric="ECE",
-        recorded_as=reported.calibration,
+        recorded_as=recorded_as,
         value=value,
         against_value=value - difference,
         difference=difference,
-        seeds=len(pairs.seeds),
-        unmatched=pairs.unmatched,
-        examples=examples,
         left_out=float(examples - pairs.known.sum(axis=1).mean()),
         effect_size=effect_size(differences),
         differences=tuple(differences),
