@@ -97,7 +97,10 @@ def run(
         gradient_checkpointing=gradient_checkpointing,
     )
     console = Console(stderr=not dry_run)
-    raise typer.Exit(run_recipe(recipe, out, Overrides(base, limit), settings, console, dry_run))
+    status = run_recipe(recipe, out, Overrides(base, limit), settings, console, dry_run)
+    if not dry_run and status != INTERRUPTED:
+        console.print(f"the table: ia2-eval leaderboard build {out}", highlight=False)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -81,7 +81,7 @@ def run_recipe(
             f"interrupted: {finished} of {len(cells)} cells are done; the same command continues", highlight=False
         )
         return INTERRUPTED
-    console.print(f"{len(records)} cells in {out}; the table: ia2-eval leaderboard build {out}", highlight=False)
+    console.print(f"{len(records)} cells in {out}", highlight=False)
     failed = sum(record.status == "failed" for record in records)
     if failed:
         console.print(
