@@ -83,7 +83,7 @@ def of_one_dataset(simulations: int) -> Iterator[Line]:
         found = simulate(world, seeds, n, simulations, metric)
         for test in tests:
             predicted = found.predicted.get(test) if truth == "power" else None
-            data = f"{seeds} seeds, n {n}, d {found.difference:+.3f}"
+            data = f"{seeds} seed{'s' * (seeds > 1)}, n {n}, d {found.difference:+.3f}"
             yield question, f"{metric} {truth}", data, test, found.rejected[test], _or_dash(predicted)
 
 
