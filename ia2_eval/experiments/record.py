@@ -92,6 +92,9 @@ class Record(Frozen):
     cell: Cell
     status: Literal["ok", "failed"]
     error: str | None = Field(default=None, description="traceback of a failed cell")
+    cause: str | None = Field(default=None, description="of a failed cell, in one line: what failures are grouped by")
+    transient: bool = Field(default=False, description="whether a failed cell may do better as it is, at another time")
+    attempt: int = Field(default=1, ge=1, description="how often the cell was run since it was last asked for")
     provenance: Provenance
     training: Training | None = None
     evaluations: tuple[Evaluation, ...] = ()

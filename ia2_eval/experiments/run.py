@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-
-from ia2_eval.experiments.adapter_specs import Lora
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.lock import sole_run
+from ia2_eval.experiments.passes import passes
 from ia2_eval.experiments.progress import Progress
 from ia2_eval.experiments.record import Record
 from ia2_eval.experiments.run_pass import PassRunner
@@ -42,16 +39,3 @@ def run(cells: list[Cell], files: BaseFiles, store: Store, settings: Settings, p
     if settings.targets_dir is None and all(record.status == "ok" for record in records.values()):
         store.clear_targets()
     return [records[cell.key] for cell in cells]
-
-
-def passes(cells: Sequence[Cell], size: int) -> Iterator[list[Cell]]:
-    """The cells in their order, up to `size` LoRA cells that differ in seed and learning rate only together."""
-
-    def kind(cell: Cell) -> str:
-        alike = cell.model_copy(update={"seed": None, "learning_rate": None})
-        return alike.key if isinstance(cell.adapter, Lora) else cell.key
-
-    for _, group in groupby(cells, key=kind):
-        members = list(group)
-        for start in range(0, len(members), size):
-            yield members[start : start + size]

@@ -11,8 +11,8 @@ from ia2_eval.experiments.adapter_specs import ADAPTER_TYPES, Lora
 from ia2_eval.experiments.agreement import Agreement
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.method_options import AlignmentSpec
+from ia2_eval.experiments.passes import passes
 from ia2_eval.experiments.recipe import load_recipe
-from ia2_eval.experiments.run import passes
 from ia2_eval.shipped import RECIPES_DIRECTORY
 from tests.benchmarks.hub_rows import DATA_SETS, ag_news, poem, write_hub_rows, write_rows
 from tests.experiments.small_runs import EMBEDDED, small_recipe
