@@ -80,10 +80,22 @@ def run(
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Train in less memory and more time.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    engine: Annotated[str, typer.Option(help="Where workers run: `local` or `ray`.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the cells. Default: one per GPU, else one.")
+    ] = None,
+    gpus_per_worker: Annotated[int, typer.Option(min=1, help="GPUs that each worker spreads the model over.")] = 1,
+    ray_address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster: HOST:PORT or auto. Default: this machine.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run the cells again that failed before.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it costs, and stop.")] = False,
 ) -> None:
     """Train and evaluate every cell of a recipe. Run it again to do what is missing."""
-    from ia2_eval.experiments.session import Overrides, run_recipe
+    from ia2_eval.experiments import session
+    from ia2_eval.experiments.engines.choice import EngineChoice
     from ia2_eval.experiments.settings import Settings
 
     settings = Settings(
@@ -96,9 +108,13 @@ def run(
         adapters_per_pass=adapters_per_pass,
         gradient_checkpointing=gradient_checkpointing,
     )
-    console = Console(stderr=not dry_run)
-    status = run_recipe(recipe, out, Overrides(base, limit), settings, console, dry_run)
-    if not dry_run and status != INTERRUPTED:
+    overrides = session.Overrides(base, limit)
+    choice = EngineChoice(engine, workers, gpus_per_worker, ray_address)
+    if dry_run:
+        raise typer.Exit(session.dry_run(recipe, out, overrides, settings, Console(), choice))
+    console = Console(stderr=True)
+    status = session.run_recipe(recipe, out, overrides, settings, console, choice, retry_failed)
+    if status != INTERRUPTED:
         console.print(f"the table: ia2-eval leaderboard build {out}", highlight=False)
     raise typer.Exit(status)
 
@@ -122,6 +138,7 @@ def evaluate(
     ] = None,
     with_base: Annotated[bool, typer.Option("--with-base", help="The base without an adapter, too.")] = False,
     model: Annotated[str, typer.Option(help="`ia2-hf`, or `vllm` for LoRA adapters.")] = "ia2-hf",
+    tensor_parallel: Annotated[int, typer.Option(min=1, help="GPUs that vLLM splits the model over.")] = 1,
     num_fewshot: Annotated[
         int | None,
         typer.Option(
@@ -167,6 +184,7 @@ def evaluate(
         limit=limit,
         batch_size=batch_size,
         device=device,
+        tensor_parallel=tensor_parallel,
         use_cache=use_cache,
     )
     for run_directory in adapters_from or ():

@@ -1,4 +1,4 @@
-"""Ctrl-C, remembered until the run can act on it."""
+"""Ctrl-C and SIGTERM, remembered until the run can act on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Interruption:
 
 @contextmanager
 def remembered() -> Iterator[Interruption]:
-    """Remember Ctrl-C within the context, besides raising KeyboardInterrupt as ever."""
+    """Remember Ctrl-C within the context, besides raising KeyboardInterrupt as ever; SIGTERM, which a cluster sends
+    before it takes a machine away, counts as Ctrl-C."""
     interruption = Interruption()
     usual = signal.getsignal(signal.SIGINT)
     if not callable(usual) or threading.current_thread() is not threading.main_thread():
@@ -38,10 +39,11 @@ def remembered() -> Iterator[Interruption]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         interruption.pressed = True
-        usual(number, frame)
+        usual(signal.SIGINT, frame)
 
-    signal.signal(signal.SIGINT, remember)
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interruption
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in before.items():
+            signal.signal(number, handler)

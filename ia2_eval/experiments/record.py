@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+import json
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -100,13 +102,39 @@ class Record(Frozen):
     evaluations: tuple[Evaluation, ...] = ()
 
 
+class NewerRecordError(ValueError):
+    """A record that a later version of this package wrote."""
+
+
+def dump_record(record: Record) -> bytes:
+    """A record as its file has it: with a digest of its content, by which a change by hand is found."""
+    content = json.loads(record.model_dump_json())
+    return (json.dumps(content | {"digest": _digest(content)}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def parse_record(content: bytes, stem: str) -> Record:
     """The record in a file called `<stem>.json`.
 
     Raises:
-        ValueError: the content is no record, or that of another cell than the file name says.
+        NewerRecordError: its schema is of a later version.
+        ValueError: the content is no record, that of another cell than the file name says, or it was altered.
     """
-    record = Record.model_validate_json(content)
+    read = json.loads(content)
+    if not isinstance(read, dict):
+        raise ValueError("it is no record")
+    version = read.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise NewerRecordError(
+            f"schema version {version}, this ia2-eval knows versions up to {SCHEMA_VERSION}: update ia2-eval"
+        )
+    digest = read.pop("digest", None)  # early records have none
+    record = Record.model_validate_json(json.dumps(read))
     if not stem == record.key == record.cell.key:
         raise ValueError(f"file name, key {record.key} and key of its cell {record.cell.key} differ: it was altered")
+    if digest not in (None, _digest(read)):
+        raise ValueError("its content does not fit its digest: it was altered")
     return record
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,8 +13,8 @@ from rich.progress import track
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.lock import sole_run
-from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record, parse_record
+from ia2_eval.experiments.ownership.workplace import working_in
+from ia2_eval.experiments.record import Evaluation, Record, parse_record
 from ia2_eval.experiments.rescore_report import RescoreReport
 from ia2_eval.experiments.store import Store
 from ia2_eval.frozen import one_line
@@ -52,7 +52,7 @@ def rescore_run(directory: Path, console: Console) -> int:
     if not paths:
         raise UserError(f"{str(directory)!r} holds no records/*.json: give the --out of a run")
     report = RescoreReport()
-    with sole_run(directory, advice="rescore when it has ended"):
+    with working_in(Store(directory), "rescore"):
         for path in track(paths, "rescoring", console=console, transient=True, disable=not console.is_terminal):
             _rescore_file(Store(directory), path, report)
     report.print(console, directory)
@@ -64,7 +64,6 @@ def _rescore_file(store: Store, path: Path, report: RescoreReport) -> None:
     place = store.relative(path)
     try:
         record = parse_record(path.read_bytes(), path.stem)
-        _require_known("schema", record.schema_version, SCHEMA_VERSION)
     except (OSError, ValueError) as error:
         report.faults.append(f"{place}: {_said(error, store)}")
         return

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from ia2_eval.benchmarks import BenchmarkData
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError, did_you_mean
+from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.engines.choice import Chosen, EngineChoice, choose
+from ia2_eval.experiments.engines.drive import drive
+from ia2_eval.experiments.engines.sweep import Sweep
+from ia2_eval.experiments.ownership.processes import process_id
 from ia2_eval.experiments.plan import load_data, plan
+from ia2_eval.experiments.progress import Progress
 from ia2_eval.experiments.recipe import Recipe, load_recipe
 from ia2_eval.experiments.recipe_faults import faults_for_model
+from ia2_eval.experiments.record import Record
 from ia2_eval.experiments.run import run
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
@@ -40,56 +49,126 @@ class Overrides:
 
 
 def run_recipe(
-    path: Path, out: Path, overrides: Overrides, settings: Settings, console: Console, dry_run: bool = False
+    path: Path,
+    out: Path,
+    overrides: Overrides,
+    settings: Settings,
+    console: Console,
+    choice: EngineChoice = EngineChoice(workers=1),  # noqa: B008 - immutable
+    retry_failed: bool = False,
 ) -> int:
     """Run a recipe; gives the exit status: 0 when every cell is done, 1 when some failed, 130 when interrupted.
 
     Raises:
-        UserError: the recipe, its data or its model cannot be used; nothing has been run.
+        UserError: the recipe, its data, its model or the workers it asks for cannot be had; nothing has been run.
+    """
+    if settings.device is not None and choice.engine == "local":
+        require_device(settings.device)
+    chosen = choose(choice, settings)
+    planned = plan_recipe(path, out, overrides, settings)
+    store = Store(out)
+    before = {cell.key: record for cell in planned.cells if (record := store.record(cell.key))}
+    print_plan(planned.cells, sum(record.status == "ok" for record in before.values()), console)
+    print_data_notes(planned.data, console)
+    try:
+        store.write_recipe(planned.recipe)
+        store.write_plan(planned.cells)
+        failed = [record for record in before.values() if record.status == "failed"]
+        again = [record for record in failed if record.transient or retry_failed]
+        for record in again:
+            store.set_aside(record)
+    except OSError as error:
+        raise UserError(f"cannot write to --out {str(out)!r}: {error}") from error
+    finally:
+        store.clear_partial(process_id())
+    done = len(before) - len(again)
+    quieten()
+    try:
+        with watch(len(planned.cells), done, console) as progress:
+            records = _run(planned, store, chosen, progress)
+    except KeyboardInterrupt:
+        finished = sum(store.done(cell) is not None for cell in planned.cells)
+        console.print(
+            f"interrupted: {finished} of {len(planned.cells)} cells are done; the same command continues",
+            highlight=False,
+        )
+        return INTERRUPTED
+    console.print(f"{len(records)} cells in {out}", highlight=False)
+    return _conclude(records, out, console)
+
+
+def _run(planned: Planned, store: Store, chosen: Chosen, progress: Progress) -> list[Record]:
+    if chosen.engine is None:
+        return run(planned.cells, planned.files, store, chosen.settings, progress)
+    base = planned.files.base
+    sweep = Sweep(
+        cells=tuple(planned.cells), base=base, out=store.directory, settings=chosen.settings, workers=chosen.workers
+    )
+    return drive(sweep.from_anywhere(), chosen.engine, progress)
+
+
+def _conclude(records: Sequence[Record], out: Path, console: Console) -> int:
+    failed = [record for record in records if record.status == "failed"]
+    if not failed:
+        return 0
+    console.print(
+        f"{len(failed)} of {len(records)} cells failed; `ia2-eval status {out}` says why. Run the command again with "
+        "--retry-failed to try them once more",
+        style="red",
+        highlight=False,
+    )
+    return 1
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a recipe stands for on this machine."""
+
+    recipe: Recipe
+    files: BaseFiles
+    data: dict[str, BenchmarkData]
+    cells: list[Cell]
+
+
+def plan_recipe(path: Path, out: Path, overrides: Overrides, settings: Settings, weights: bool = True) -> Planned:
+    """Read a recipe, find its model and data, and plan its cells.
+
+    Args:
+        path: of the recipe, or the name of a shipped one.
+        out: directory for the results, not written to.
+        overrides: what the command line changes.
+        settings: where data are.
+        weights: False to leave a hub repository's weights where they are.
+
+    Raises:
+        UserError: the recipe, its data or its model cannot be used, or `out` is a file.
     """
     path = find_recipe(path)
     recipe = overrides.apply(load_recipe(path))
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a directory")
-    if settings.device is not None and not dry_run:
-        require_device(settings.device)
-    files = locate(recipe.base, weights=not dry_run)
+    files = locate(recipe.base, weights)
     try:
         data = load_data(recipe, settings.data_dir)
         _refuse_unfit(recipe, files)
-        cells = plan(recipe, files.base, data)
+        return Planned(recipe, files, data, plan(recipe, files.base, data))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def dry_run(
+    path: Path, out: Path, overrides: Overrides, settings: Settings, console: Console, choice: EngineChoice
+) -> int:
+    """Show what a recipe would run, and what that would cost; gives the exit status.
+
+    Raises:
+        UserError: the recipe, its data or its model cannot be used.
+    """
+    planned = plan_recipe(path, out, overrides, settings, weights=False)
     store = Store(out)
-    done = sum(store.done(cell) is not None for cell in cells)
-    print_plan(cells, done, console)
-    print_data_notes(data, console)
-    if dry_run:
-        return 0
-    try:
-        store.write_recipe(recipe)
-        store.write_plan(cells)
-    except OSError as error:
-        raise UserError(f"cannot write to --out {str(out)!r}: {error}") from error
-    quieten()
-    try:
-        with watch(len(cells), done, console) as progress:
-            records = run(cells, files, store, settings, progress)
-    except KeyboardInterrupt:
-        finished = sum(store.done(cell) is not None for cell in cells)
-        console.print(
-            f"interrupted: {finished} of {len(cells)} cells are done; the same command continues", highlight=False
-        )
-        return INTERRUPTED
-    console.print(f"{len(records)} cells in {out}", highlight=False)
-    failed = sum(record.status == "failed" for record in records)
-    if failed:
-        console.print(
-            f"{failed} of {len(cells)} cells failed: see the tracebacks in {out / 'records'}; the same command retries",
-            style="red",
-            highlight=False,
-        )
-    return 1 if failed else 0
+    print_plan(planned.cells, sum(store.done(cell) is not None for cell in planned.cells), console)
+    print_data_notes(planned.data, console)
+    return 0
 
 
 def _refuse_unfit(recipe: Recipe, files: BaseFiles) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,11 +16,14 @@ from pydantic import BaseModel, ValidationError
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.ownership.processes import process_id
 from ia2_eval.experiments.recipe import Recipe
-from ia2_eval.experiments.record import Record, StoredTraining, parse_record
+from ia2_eval.experiments.record import NewerRecordError, Record, StoredTraining, dump_record, parse_record
 from ia2_eval.frozen import one_line
 
 TRAINING = "training.json"
+COMPLETE = "adapters.complete"
+"""Adapters that were written whole, on their way to their places."""
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -30,7 +34,8 @@ class Store:
 
     `records/<key>.json` holds the record of a cell, `samples/<key>/<eval>.jsonl` its per-example rows,
     `adapters/<key>/` its adapter in PEFT's format with `training.json`. The record is written last, so a cell with a
-    record is complete; one with an adapter only has been trained and not evaluated.
+    record is complete; one with an adapter only has been trained and not evaluated. `.work/` has what matters while
+    processes work here: their heartbeats, their leases, and what each has not finished writing.
     """
 
     directory: Path
@@ -49,6 +54,22 @@ class Store:
         """Where the teacher's targets are kept while the run is not complete."""
         return self.directory / "targets"
 
+    @property
+    def work_path(self) -> Path:
+        return self.directory / ".work"
+
+    @property
+    def processes_path(self) -> Path:
+        return self.work_path / "processes"
+
+    @property
+    def leases_path(self) -> Path:
+        return self.work_path / "leases"
+
+    def partial_path(self, process: str) -> Path:
+        """What a process has not finished writing."""
+        return self.work_path / "partial" / process
+
     def clear_targets(self) -> None:
         shutil.rmtree(self.targets_path, ignore_errors=True)
 
@@ -59,16 +80,22 @@ class Store:
         """The record of a cell, or None when there is none or its file is no record of it.
 
         With `on_damaged` such a file is set aside as `<name>.damaged` and reported; without, it is left alone.
+
+        Raises:
+            UserError: it is of a later version of this package, which will not be overwritten.
         """
         path = self.record_path(key)
-        if not path.exists():
-            return None
         try:
             return parse_record(path.read_bytes(), path.stem)
+        except FileNotFoundError:
+            return None
+        except NewerRecordError as error:
+            raise UserError(f"{path}: {error}, or give another --out") from error
         except ValueError as error:
             if on_damaged:
                 aside = path.with_suffix(".json.damaged")
-                path.replace(aside)
+                with suppress(FileNotFoundError):  # another process was faster
+                    path.replace(aside)
                 on_damaged(aside, str(error).splitlines()[0])
             return None
 
@@ -97,7 +124,18 @@ class Store:
         return record if record is not None and record.status == "ok" else None
 
     def write_record(self, record: Record) -> None:
-        write_atomically(self.record_path(record.key), (record.model_dump_json(indent=1) + "\n").encode())
+        self._write(self.record_path(record.key), dump_record(record))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        write_atomically(path, content, self.partial_path(process_id()))
+
+    def set_aside(self, record: Record) -> Path:
+        """Put the record of a failed cell under `failed/`, so that the cell is run again; gives its new place."""
+        number = 1
+        while (aside := self.directory / "failed" / f"{record.key}.{number}.json").exists():
+            number += 1
+        aside.parent.mkdir(exist_ok=True)
+        return self.record_path(record.key).replace(aside)
 
     def write_samples(self, key: str, eval_name: str, rows: Iterable[BaseModel]) -> str:
         """Write per-example rows; gives their path relative to the run's directory."""
@@ -107,7 +145,7 @@ class Store:
         """Write rows as JSON lines to a path relative to the run's directory, which is given back."""
         # In ASCII: a text may hold characters that some readers take for the end of a line.
         lines = (json.dumps(row.model_dump(mode="json")) + "\n" for row in rows)
-        write_atomically(self.directory / path, "".join(lines).encode("ascii"))
+        self._write(self.directory / path, "".join(lines).encode("ascii"))
         return path
 
     def read_rows(self, path: str, kind: type[Row], count: int | None = None) -> list[Row]:
@@ -132,34 +170,39 @@ class Store:
 
         Whatever happens, either all of them count or none: a run that begins calls `place_adapters`.
         """
-        self.place_adapters()
+        written = self.partial_path(process_id()) / "adapters"
+        shutil.rmtree(written, ignore_errors=True)
         try:
             for key, save in write.items():
-                (self._being_written / key).mkdir(parents=True)
-                save(self._being_written / key)
-            self._being_written.replace(self._written)
+                (written / key).mkdir(parents=True)
+                save(written / key)
+            for key in write:
+                shutil.rmtree(self.adapter_path(key), ignore_errors=True)
+            written.replace(written.with_name(COMPLETE))
         finally:
-            shutil.rmtree(self._being_written, ignore_errors=True)
+            shutil.rmtree(written, ignore_errors=True)
         self.place_adapters()
 
     def place_adapters(self) -> None:
-        """Put adapters in place that a run had written before it was killed; remove what it had half written."""
-        shutil.rmtree(self._being_written, ignore_errors=True)
-        if self._written.is_dir():
-            for adapter in self._written.iterdir():
+        """Put adapters in place that a process has written, or had written when it was killed."""
+        for complete in self.work_path.glob(f"partial/*/{COMPLETE}"):
+            for adapter in complete.iterdir():
                 place = self.adapter_path(adapter.name)
-                shutil.rmtree(place, ignore_errors=True)
                 place.parent.mkdir(exist_ok=True)
-                adapter.replace(place)
-            self._written.rmdir()
+                try:
+                    adapter.replace(place)
+                except FileNotFoundError:
+                    continue  # another process has placed it
+                except OSError:  # it is there already: the same cell gives the same adapter
+                    if not place.is_dir():
+                        raise
+                    shutil.rmtree(adapter, ignore_errors=True)
+            with suppress(OSError):
+                complete.rmdir()
 
-    @property
-    def _being_written(self) -> Path:
-        return self.directory / "adapters.partial"
-
-    @property
-    def _written(self) -> Path:
-        return self.directory / "adapters.complete"
+    def clear_partial(self, process: str) -> None:
+        """Remove what a process that has ended had not finished writing."""
+        shutil.rmtree(self.partial_path(process), ignore_errors=True)
 
     def write_plan(self, cells: Iterable[Cell]) -> None:
         """Add cells to `plan.json`, which says what a complete run of this directory has: key -> cell, latest last.
@@ -178,11 +221,11 @@ class Store:
         planned = {key: cell for key, cell in planned.items() if key not in added} | added
         content = (json.dumps(planned, indent=1) + "\n").encode()
         if not path.exists() or path.read_bytes() != content:
-            write_atomically(path, content)
+            self._write(path, content)
 
     def write_recipe(self, recipe: Recipe) -> None:
         content = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-        write_atomically(self.directory / "recipe.yaml", content.encode())
+        self._write(self.directory / "recipe.yaml", content.encode())
 
 
 def _require_weights(adapter: Path) -> None:

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from ia2_eval.benchmarks import BenchmarkData
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.progress import Progress
+from ia2_eval.experiments.ownership.processes import Process
+from ia2_eval.experiments.progress import Progress, pass_label
 from ia2_eval.experiments.record import Record
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 10.0
 """Between two lines about the training of one cell, where there is no terminal."""
+SECONDS_BETWEEN_REPORTS = 60.0
+"""The same, about what all workers do."""
 
 
 class PlanLine(NamedTuple):
@@ -114,13 +117,13 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
         def training_started(cells: Sequence[Cell]) -> None:
             nonlocal last_line
             last_line = time.monotonic()
-            bar.update(task, description=_pass_label(cells), training="training")
+            bar.update(task, description=pass_label(cells), training="training")
             if len(cells) > 1 and not console.is_terminal:
-                console.print(Text(f"training {_pass_label(cells)}"), soft_wrap=True)
+                console.print(Text(f"training {pass_label(cells)}"), soft_wrap=True)
 
         def together_failed(cells: Sequence[Cell], error: Exception) -> None:
             why = (str(error).strip().splitlines() or [""])[0]
-            said = f"training {_pass_label(cells)} failed ({type(error).__name__}: {why}); now in two halves"
+            said = f"training {pass_label(cells)} failed ({type(error).__name__}: {why}); now in two halves"
             console.print(Text(said, style="yellow"), soft_wrap=True)
 
         def cell_started(cell: Cell) -> None:
@@ -134,8 +137,9 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
                 last_line = time.monotonic()
 
         def cell_finished(record: Record) -> None:
-            nonlocal counted
+            nonlocal counted, last_line
             counted += 1
+            last_line = time.monotonic()
             bar.update(task, completed=counted, training="")
             if record.status == "failed":
                 console.print(Text(f"failed: {record.cell.label}: {_last_line(record)}", style="red"), soft_wrap=True)
@@ -146,15 +150,33 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
             what = "record" if path.parent.name == "records" else "adapter"
             console.print(Text(f"set aside a damaged {what} as {path}: {reason}", style="yellow"), soft_wrap=True)
 
-        yield Progress(training_started, training, together_failed, cell_started, cell_finished, damaged)
+        def halved(what: str, most: int) -> None:
+            examples = "1 example" if most == 1 else f"{most} examples"
+            console.print(Text(f"out of memory: now {examples} at once in {what}", style="yellow"), soft_wrap=True)
 
+        def said(line: str) -> None:
+            console.print(Text(line, style="yellow"), soft_wrap=True)
 
-def _pass_label(cells: Sequence[Cell]) -> str:
-    """Such as `sst2 N=4 seed 0 sft lr 0.001`, or `sst2 sft N=4: 15 adapters together`."""
-    if len(cells) == 1:
-        return cells[0].label
-    alike = cells[0].model_copy(update={"n": None, "seed": None, "learning_rate": None})
-    return f"{alike.label} N={cells[0].n}: {len(cells)} adapters together"
+        def working(workers: Sequence[Process]) -> None:
+            nonlocal last_line
+            doing = [process.doing for process in workers if process.doing]
+            bar.update(task, description=f"{_counted(len(workers), 'worker')}", training="; ".join(doing))
+            if not console.is_terminal and time.monotonic() - last_line > SECONDS_BETWEEN_REPORTS:
+                for what in doing:
+                    console.print(Text(f"  {what}"), soft_wrap=True)
+                last_line = time.monotonic()
+
+        yield Progress(
+            training_started=training_started,
+            training=training,
+            together_failed=together_failed,
+            cell_started=cell_started,
+            cell_finished=cell_finished,
+            damaged=damaged,
+            working=working,
+            said=said,
+            halved=halved,
+        )
 
 
 def _outcome(record: Record) -> str:

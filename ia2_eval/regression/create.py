@@ -166,7 +166,6 @@ def _make_small(store: Store, run: Run, stored: Sequence[Record]) -> None:
                 row.model_copy(update={"next_token": None}) if isinstance(row, LabelSample) else row for row in rows
             ]
             store.write_rows(evaluation.samples, slim)
-    (store.directory / ".lock").unlink(missing_ok=True)
 
 
 def _pin_base(store: Store, run: Run) -> None:

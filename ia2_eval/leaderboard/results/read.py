@@ -7,12 +7,12 @@ from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from ia2_eval.benchmarks import get_benchmark
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.record import SCHEMA_VERSION, Evaluation, Record, parse_record
+from ia2_eval.experiments.record import Evaluation, Record, parse_record
 from ia2_eval.experiments.store import Store
 from ia2_eval.frozen import one_line
 from ia2_eval.scoring.samples import GenerationSample, LabelSample
@@ -57,10 +57,6 @@ class Run(NamedTuple):
             raise UserError(str(error)) from error
 
 
-class _Header(BaseModel):
-    schema_version: int
-
-
 def read_run(run_directory: Path) -> Run:
     """`plan.json` and every `records/*.json` in the order of their names, and one line per file that cannot be used.
 
@@ -98,11 +94,7 @@ def _read_plan(path: Path) -> dict[str, Cell]:
 
 
 def _read_record(path: Path) -> Record:
-    text = path.read_text(encoding="utf-8")
-    version = _Header.model_validate_json(text).schema_version
-    if version > SCHEMA_VERSION:
-        raise ValueError(f"schema version {version}, this ia2-eval reads up to {SCHEMA_VERSION}: update ia2-eval")
-    record = parse_record(text.encode(), path.stem)
+    record = parse_record(path.read_bytes(), path.stem)
     cell = record.cell
     if cell.trained and record.status == "ok" and record.training is None:
         raise ValueError(f"method {cell.method} finished without `training`")

@@ -1,0 +1,85 @@
+"""A worker as a process of its own: `python -m ia2_eval.experiments.engines.worker`, with a sweep on standard input.
+
+It lives as long as its standard input is open: when the driver ends, however it ends, its workers end.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+
+from ia2_eval.commands import quieten
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.engines.sweep import Sweep
+from ia2_eval.experiments.ledger import Ledger
+from ia2_eval.experiments.ownership.processes import Presence
+from ia2_eval.experiments.ownership.workplace import working_in
+from ia2_eval.experiments.progress import Progress, pass_label
+from ia2_eval.experiments.run import work_here
+from ia2_eval.experiments.store import Store
+from ia2_eval.lm.base_model import locate
+
+
+def be_worker(sweep: Sweep, bound_to_input: bool = False) -> None:
+    """Work on a sweep until all of its cells are settled.
+
+    Args:
+        sweep: what to run.
+        bound_to_input: end at once when standard input is closed.
+
+    Raises:
+        UserError: this machine lacks something: the directory of the run, the model, the data, the device.
+    """
+    quieten()
+    store = Store(sweep.out)
+    if not (sweep.out / "plan.json").is_file():
+        raise UserError(
+            f"{socket.gethostname()} does not see the plan in --out {str(sweep.out)!r}: give a directory on a file "
+            "system that all machines share"
+        )
+    with working_in(store, "worker") as place:
+        if bound_to_input:
+            threading.Thread(target=_end_with_driver, args=(place.presence,), daemon=True).start()
+        progress = _spoken()
+        ledger = Ledger(store, [cell.key for cell in sweep.cells], progress.damaged)
+        work_here(sweep.cells, locate(sweep.base), place, sweep.settings, progress, ledger, sweep.workers)
+
+
+def _end_with_driver(presence: Presence) -> None:
+    sys.stdin.read()
+    presence.doing("", ())  # the cells are not to blame
+    os._exit(1)
+
+
+def _spoken() -> Progress:
+    """Progress of which only what is out of the ordinary is said; the rest is in the heartbeat and in the records."""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return Progress(
+        training_started=lambda cells: None,
+        training=lambda check: None,
+        together_failed=lambda cells, error: say(
+            f"training {pass_label(cells)} failed ({type(error).__name__}); now in two halves"
+        ),
+        cell_started=lambda cell: None,
+        cell_finished=lambda record: None,
+        damaged=lambda path, reason: say(f"set aside a damaged file as {path}: {reason}"),
+        halved=lambda what, most: say(f"out of memory: now {most} at once in {what}"),
+    )
+
+
+def main() -> None:
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    try:
+        be_worker(Sweep.model_validate_json(sys.stdin.readline()), bound_to_input=True)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Who works in a run's directory, and on what: heartbeats of processes, and their leases on cells."""
