@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from ia2_eval import __version__
 from ia2_eval.commands import BATCH_SIZE, INTERRUPTED
 from ia2_eval.errors import UserError
+from ia2_eval.experiments.upkeep.cli import gc, retry, status
 from ia2_eval.leaderboard.cli import leaderboard_app
 from ia2_eval.mtbench.cli import mtbench_app
 from ia2_eval.options import AdaptersPerPass, BatchSize, DataDir, Device, Limit, MicroBatchSize, OtherBase
@@ -51,6 +52,9 @@ app.add_typer(analyze_app, name="analyze")
 app.add_typer(mtbench_app, name="mtbench")
 app.add_typer(reference_app, name="reference")
 app.command("regress")(regress)
+app.command("status")(status)
+app.command("retry")(retry)
+app.command("gc")(gc)
 
 
 @app.callback(invoke_without_command=True)

@@ -26,6 +26,7 @@ from ia2_eval.benchmarks.lm_eval_tasks import data_fingerprint, load_tasks
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError
 from ia2_eval.lm.base_model import Base, BaseFiles, locate, require_device
+from ia2_eval.lm.sharded import refuse_group
 from ia2_eval.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ def evaluate_adapters(
     """
     if not adapters and not with_base:
         raise UserError("there is nothing to evaluate: give --adapter DIR, --adapters-from RUN or --with-base")
+    refuse_group("evaluate")
     quieten()
     if settings.device is not None:
         require_device(settings.device)
     if settings.model == "vllm":
-        from ia2_eval.adapters.vllm_adapters import required_rank
+        from ia2_eval.adapters.vllm_adapters import require_gpus, required_rank
 
         required_rank(adapters)
+        require_gpus(settings.tensor_parallel)
     revision = stored_revision(settings.base, adapters)
     asked = {"model": settings.base, "dtype": settings.dtype, "revision": revision}
     files = locate(Base.model_validate(asked))
@@ -181,7 +184,9 @@ class _Session:
             self._environment = {"git_hash": _git_hash()}
             add_env_info(self._environment)
         settings = self.settings
-        arguments = {"pretrained": settings.base, "dtype": settings.dtype}
+        arguments: dict[str, str | int] = {"pretrained": settings.base, "dtype": settings.dtype}
+        if settings.tensor_parallel > 1:
+            arguments["tensor_parallel_size"] = settings.tensor_parallel
         results["config"] = {
             "model": settings.model,
             "model_args": arguments | ({"peft": str(subject.directory)} if subject else {}),
@@ -202,7 +207,7 @@ def _load(settings: EvaluationSettings, files: BaseFiles, adapters: Sequence[Sto
     if settings.model == "vllm":
         from ia2_eval.adapters.vllm_adapters import VLLMAdapters
 
-        return VLLMAdapters(files, adapters, settings.batch_size).adapted
+        return VLLMAdapters(files, adapters, settings.batch_size, settings.tensor_parallel).adapted
     from ia2_eval.adapters.hf_adapters import HFAdapters
 
     return HFAdapters(files, settings.device, settings.batch_size, settings.paper).adapted

@@ -39,6 +39,8 @@ class EvaluationSettings:
     batch_size: int | None = None
     """None: `BATCH_SIZE`, or as many as vLLM takes."""
     device: str | None = None
+    tensor_parallel: int = 1
+    """GPUs that vLLM splits every weight over."""
     use_cache: Path | None = None
     """lm-eval's request cache."""
 
@@ -56,6 +58,13 @@ class EvaluationSettings:
             raise UserError(f"--out {str(self.out)!r} is a file; give a directory")
         if self.model == "vllm" and self.device is not None:
             raise UserError("vLLM takes no --device: choose GPUs with CUDA_VISIBLE_DEVICES")
+        if self.tensor_parallel < 1:
+            raise UserError(f"--tensor-parallel is {self.tensor_parallel}: give a number of GPUs, 1 or more")
+        if self.model != "vllm" and self.tensor_parallel > 1:
+            raise UserError(
+                f"--tensor-parallel {self.tensor_parallel} is for vLLM: add --model vllm, or spread the layers of "
+                f"{self.model} over all GPUs with --device auto"
+            )
         if self.model == "vllm" and self.paper:
             raise UserError("--protocol paper evaluates merged adapters, which vLLM cannot: use --model ia2-hf")
 

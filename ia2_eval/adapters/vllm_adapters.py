@@ -26,17 +26,26 @@ RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 class VLLMAdapters:
     """An engine with room for the largest of the adapters that are to come."""
 
-    def __init__(self, files: BaseFiles, adapters: Sequence[StoredAdapter], batch_size: int | None) -> None:
+    def __init__(
+        self,
+        files: BaseFiles,
+        adapters: Sequence[StoredAdapter],
+        batch_size: int | None,
+        tensor_parallel: int = 1,
+    ) -> None:
         """
         Args:
             files: of the base.
             adapters: all that will be evaluated.
             batch_size: requests given to vLLM at a time; None for all, which vLLM batches itself.
+            tensor_parallel: GPUs that every weight is split over.
 
         Raises:
-            UserError: vLLM cannot run one of the adapters, or is not installed; nothing has been loaded.
+            UserError: vLLM cannot run one of the adapters, or is not installed, or there are fewer GPUs; nothing has
+            been loaded.
         """
         rank = required_rank(adapters)
+        require_gpus(tensor_parallel)
         if find_spec("vllm") is None:
             raise UserError("vLLM is not installed: pip install 'ia2-eval[vllm]'")
         from lm_eval.models.vllm_causallms import VLLM
@@ -48,6 +57,7 @@ class VLLMAdapters:
             batch_size=batch_size or "auto",
             enable_lora=bool(adapters),
             max_lora_rank=rank,
+            tensor_parallel_size=tensor_parallel,
         )
         self._lm.set_cache_hook = self._set_cache_hook
         self._numbers = {adapter.name: number for number, adapter in enumerate(adapters, start=1)}
@@ -105,6 +115,21 @@ class VLLMAdapters:
             "versions": [version(package) for package in ("vllm", "lm_eval")],
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def require_gpus(tensor_parallel: int) -> None:
+    """
+    Raises:
+        UserError: a model is to be split over more GPUs than there are.
+    """
+    import torch
+
+    present = torch.cuda.device_count()
+    if tensor_parallel > max(1, present):  # one: vLLM runs on other devices too
+        raise UserError(
+            f"--tensor-parallel {tensor_parallel}: {present} GPUs are present. Give {max(1, present)} at most, or make "
+            "more visible with CUDA_VISIBLE_DEVICES"
+        )
 
 
 def required_rank(adapters: Sequence[StoredAdapter]) -> int:

@@ -22,6 +22,7 @@ from ia2_eval.scoring.version import SCORING_VERSION
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ia2_eval.experiments.batch_sizes import BatchSizes
     from ia2_eval.lm.ia2_hf import IA2HF
 
 Answered = Sequence[Mapping[str, Any]]
@@ -35,9 +36,11 @@ class Evaluator:
     store: Store
     tokenizer: PreTrainedTokenizerBase
     settings: Settings = field(default_factory=Settings)
+    batch_sizes: BatchSizes | None = None
+    """None: those of the settings."""
     _tasks: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
-    _shares_prefix: bool | None = None
     _tokens: dict[str, list[int]] = field(default_factory=dict)
+    _shares_prefix: bool | None = None
     """True once the base was found to share prefixes. A no is not kept: it may be due to an adapter that diverged."""
 
     def evaluate(self, cell: Cell, model: PreTrainedModel) -> tuple[Evaluation, ...]:
@@ -52,7 +55,7 @@ class Evaluator:
         lm = IA2HF(
             pretrained=model,
             tokenizer=self.tokenizer,
-            batch_size=self.settings.batch_size,
+            batch_size=self.batch_sizes.evaluation if self.batch_sizes else self.settings.batch_size,
             # The published code computes probabilities in the model's own dtype.
             softmax_dtype="float32" if cell.protocol == "strict" else None,
             shares_prefix=self._shares_prefix,

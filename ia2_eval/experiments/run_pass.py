@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from ia2_eval.experiments.adapt_cell import adapter_of
+from ia2_eval.experiments.batch_sizes import BatchSizes, Work, free_memory
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.evaluate import Evaluator
+from ia2_eval.experiments.faults import NO_CELLS, cause, kind_of, no_cells_faults
 from ia2_eval.experiments.interruption import Interruption
 from ia2_eval.experiments.progress import Progress
 from ia2_eval.experiments.provenance import provenance, reset_peak_memory
@@ -27,15 +28,18 @@ if TYPE_CHECKING:
 
 
 class Failure(NamedTuple):
-    """What became of training."""
+    """What became of training, or of an evaluation."""
 
     error: str
     """Traceback."""
+    cause: str
+    transient: bool
+    of_memory: bool
     seconds: float
 
 
 class PassRunner:
-    """Runs passes on one base."""
+    """Runs passes on one base. What was found not to fit into memory is remembered from one pass to the next."""
 
     def __init__(
         self,
@@ -48,15 +52,26 @@ class PassRunner:
     ) -> None:
         self._base, self._store = base, store
         self._progress, self._interruption = progress, interruption
-        self._trainer = CellTrainer(store, base, files.base.fingerprint, settings)
-        self._evaluator = Evaluator(store, base.tokenizer, settings)
+        self._sizes = BatchSizes(base.model, settings, self._halved)
+        self._trainer = CellTrainer(store, base, files.base.fingerprint, settings, self._sizes)
+        self._evaluator = Evaluator(store, base.tokenizer, settings, self._sizes)
 
-    def run(self, cells: Sequence[Cell]) -> list[Record]:
+    def run(self, cells: Sequence[Cell], attempts: Mapping[str, int] | None = None) -> list[Record]:
         """Train what has no adapter yet, then evaluate; the records, which are written one by one.
+
+        Args:
+            cells: of one pass.
+            attempts: by key, how often a cell has been run with this time; once where it is not said.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed, however little is left of the exception that it gave rise to.
+            UserError: files cannot be written, or read; no cell counts as failed for it.
+            DeviceLostError: this process cannot use its device any longer; no cell counts as failed for it.
         """
+        with no_cells_faults(self._store.directory):
+            return self._run(cells, attempts or {})
+
+    def _run(self, cells: Sequence[Cell], attempts: Mapping[str, int]) -> list[Record]:
         failures = self._train(cells)
         records = []
         for cell in cells:
@@ -65,6 +80,7 @@ class PassRunner:
             record = self._failed(cell, failure) if failure else self._evaluate(cell)
             if record.status == "failed":
                 self._interruption.check()  # it may have failed because of Ctrl-C
+            record = record.model_copy(update={"attempt": attempts.get(cell.key, 1)})
             self._store.write_record(record)
             records.append(record)
             self._progress.cell_finished(record)
@@ -76,9 +92,12 @@ class PassRunner:
         damaged = self._progress.damaged
         lacking = [cell for cell in cells if cell.trained and not self._store.training(cell.key, damaged)]
         failures: dict[str, Failure] = {}
+        before = self._sizes.training, self._sizes.teacher
         for continuing in (True, False):
             together = [cell for cell in lacking if (self._trainer.earlier(cell) is not None) == continuing]
             failures |= self._train_together(together) if together else {}
+        if any(failure.of_memory for failure in failures.values()):  # to which fewer examples were no help
+            self._sizes.training, self._sizes.teacher = before
         return failures
 
     def _train_together(self, cells: Sequence[Cell], whole: str = "") -> dict[str, Failure]:
@@ -103,14 +122,13 @@ class PassRunner:
         failure = None
         self._progress.training_started(cells)
         try:
-            self._trainer.train(cells, self._progress.training)
+            self._sizes.fit("training", lambda: self._trainer.train(cells, self._progress.training))
         except Exception as error:
-            self._interruption.check()
-            failure = Failure(traceback.format_exc(), time.monotonic() - started)
+            failure = self._failure(error, started)
             if len(cells) > 1:
                 self._progress.together_failed(cells, error)
         if failure:
-            _free_memory()  # the exception, whose frames held tensors, is gone by now
+            free_memory()  # the exception, whose frames held tensors, is gone by now
         self._interruption.check()
         return failure
 
@@ -118,11 +136,18 @@ class PassRunner:
         started = time.monotonic()
         reset_peak_memory()
         stored = self._store.training(cell.key)
+        before = self._sizes.evaluation
+        failure = None
         try:
             with self._model(cell) as model:
-                evaluations = self._evaluator.evaluate(cell, model)
-        except Exception:
-            return self._failed(cell, Failure(traceback.format_exc(), time.monotonic() - started))
+                evaluations = self._sizes.fit("evaluation", lambda: self._evaluator.evaluate(cell, model))
+        except Exception as error:
+            failure = self._failure(error, started)
+        if failure:
+            free_memory()
+            if failure.of_memory:
+                self._sizes.evaluation = before
+            return self._failed(cell, failure)
         seconds = time.monotonic() - started + (stored.seconds if stored else 0)
         peak = stored.peak_memory_bytes if stored else None
         return Record(
@@ -134,9 +159,37 @@ class PassRunner:
             evaluations=evaluations,
         )
 
+    def _failure(self, error: Exception, started: float) -> Failure:
+        """What is to be recorded of an exception, at work that was begun at that time; one that no cell caused goes on.
+
+        Raises:
+            KeyboardInterrupt: it comes from Ctrl-C.
+        """
+        self._interruption.check()
+        kind = kind_of(error)
+        if kind in NO_CELLS:
+            raise error
+        why = cause(error)
+        if kind == "memory" and self._sizes.rows == 1:
+            why = f"out of memory with 1 example at a time ({why})"
+        return Failure(
+            traceback.format_exc(), why, kind == "network", kind == "memory", seconds=time.monotonic() - started
+        )
+
+    def _halved(self, work: Work, most: int) -> None:
+        self._interruption.check()
+        self._progress.halved("the teacher's targets" if work == "teacher" else work, most)
+
     def _failed(self, cell: Cell, failure: Failure) -> Record:
-        made = provenance(str(self._base.model.device), failure.seconds)
-        return Record(key=cell.key, cell=cell, status="failed", error=failure.error, provenance=made)
+        return Record(
+            key=cell.key,
+            cell=cell,
+            status="failed",
+            error=failure.error,
+            cause=failure.cause,
+            transient=failure.transient,
+            provenance=provenance(str(self._base.model.device), failure.seconds),
+        )
 
     @contextmanager
     def _model(self, cell: Cell) -> Iterator[PreTrainedModel]:
@@ -154,11 +207,3 @@ class PassRunner:
                 yield model
         finally:
             detach(model)
-
-
-def _free_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

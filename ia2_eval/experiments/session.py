@@ -86,6 +86,7 @@ def run_recipe(
     try:
         with watch(len(planned.cells), done, console) as progress:
             records = _run(planned, store, chosen, progress)
+        store.write_plan(planned.cells)  # once more: a driver of another recipe may have written at the same moment
     except KeyboardInterrupt:
         finished = sum(store.done(cell) is not None for cell in planned.cells)
         console.print(

@@ -186,7 +186,11 @@ class Store:
     def place_adapters(self) -> None:
         """Put adapters in place that a process has written, or had written when it was killed."""
         for complete in self.work_path.glob(f"partial/*/{COMPLETE}"):
-            for adapter in complete.iterdir():
+            try:
+                adapters = list(complete.iterdir())
+            except FileNotFoundError:
+                continue  # another process has placed all of them
+            for adapter in adapters:
                 place = self.adapter_path(adapter.name)
                 place.parent.mkdir(exist_ok=True)
                 try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ia2_eval.atomic import write_atomically
 from ia2_eval.benchmarks import draw_training_set, load_benchmark
 from ia2_eval.experiments.adapt_cell import adapter_of, training_config, training_examples, unlabelled_examples
+from ia2_eval.experiments.batch_sizes import BatchSizes
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.provenance import peak_memory, reset_peak_memory
 from ia2_eval.experiments.record import StoredTraining, Training, TrainingPhase
@@ -22,7 +23,7 @@ from ia2_eval.experiments.store import TRAINING, Store
 from ia2_eval.lm.base_model import BaseModel
 
 if TYPE_CHECKING:
-    from ia2_training import Check, Job, PhaseHistory
+    from ia2_training import Check, Job, PhaseHistory, TrainingConfig
 
 Progress = Callable[["Check"], None]
 Save = Callable[[Path], None]
@@ -31,10 +32,12 @@ Save = Callable[[Path], None]
 class CellTrainer:
     """Trains adapters on one base; what the teacher gave is collected once for all cells that learn from it."""
 
-    def __init__(self, store: Store, base: BaseModel, fingerprint: str, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, base: BaseModel, fingerprint: str, settings: Settings, batch_sizes: BatchSizes
+    ) -> None:
         from ia2_training import TargetCache
 
-        self.store, self.base, self.settings = store, base, settings
+        self.store, self.base, self.settings, self.batch_sizes = store, base, settings, batch_sizes
         directory = settings.targets_dir or store.targets_path
         self.targets = TargetCache(directory, fingerprint, in_memory=not settings.activations_on_disk)
 
@@ -119,9 +122,13 @@ class CellTrainer:
             if cell.seed not in data:
                 data[cell.seed] = self._data(cell, phases=1 if earlier else len(cell.training_method.phases))
             initial = self.store.adapter_path(earlier.key) if earlier else None
-            config = training_config(cell, self.settings)
-            jobs.append(replace(data[cell.seed], config=config, initial_adapter=initial))
+            jobs.append(replace(data[cell.seed], config=self._config(cell), initial_adapter=initial))
         return jobs
+
+    def _config(self, cell: Cell) -> TrainingConfig:
+        sizes = self.batch_sizes
+        config = training_config(cell, self.settings)
+        return replace(config, micro_batch_size=sizes.training, target_batch_size=sizes.teacher)
 
     def _data(self, cell: Cell, phases: int) -> Job:
         """What the last phases of a cell are trained on."""
@@ -135,9 +142,11 @@ class CellTrainer:
         method = cell.training_method
         targets = None
         if any(loss.response == "teacher" for loss in method.phases[-phases:]):
-            config = training_config(cell, self.settings)
-            model, tokenizer = self.base.model, self.base.tokenizer
-            targets = self.targets.get_or_collect(model, tokenizer, unlabelled or train, dev, config, method)
+            model, tokenizer, taught = self.base.model, self.base.tokenizer, unlabelled or train
+            targets = self.batch_sizes.fit(
+                "teacher",
+                lambda: self.targets.get_or_collect(model, tokenizer, taught, dev, self._config(cell), method),
+            )
         return Job(train, dev, targets=targets, unlabelled=unlabelled)
 
     def _training(self, cell: Cell, job: Job, history: Sequence[PhaseHistory], directory: Path) -> Training:

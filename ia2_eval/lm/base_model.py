@@ -135,40 +135,76 @@ def _snapshot(base: Base, patterns: tuple[str, ...]) -> Path:
 def load(files: BaseFiles, device: str | None = None) -> BaseModel:
     """Load model and tokenizer.
 
+    Within a group of processes (`sharded.join`) every one of them must call this, and has a part of the layers.
+
     Args:
         files: where they are.
         device: `cuda`, `mps` or `cpu`; `auto`: the layers spread over all GPUs of the machine, as accelerate divides
-            them; None: the best device present.
+            them; None: the best device present. Within a group that which `join` gave.
 
     Raises:
-        UserError: there is no such device, or the GPUs together are too small.
+        UserError: there is no such device, or the weights do not fit, which is found before they are read.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+    from ia2_eval.lm.sharded import joined, read_sharded
+
     device = device or best_device()
     require_device(device)
+    _require_room(files, device)
+
+    def read(device_map: str | None = None) -> PreTrainedModel:
+        dtype = getattr(torch, files.base.dtype)
+        return AutoModelForCausalLM.from_pretrained(files.directory, dtype=dtype, device_map=device_map)
+
     tokenizer = AutoTokenizer.from_pretrained(files.directory)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(
-        files.directory, dtype=getattr(torch, files.base.dtype), device_map="auto" if device == "auto" else None
-    )
-    if device != "auto":
+    if joined():
+        model = read_sharded(read, device)
+    elif device != "auto":
+        model = read()
         model.to(device)
-    elif any(
-        parameter.is_meta for parameter in model.parameters()
-    ):  # accelerate would fetch them for each forward pass
-        raise UserError(
-            f"the model {files.base.model!r} in {files.base.dtype} does not fit into the devices of this machine: "
-            "use more or larger GPUs, `dtype: bfloat16`, or a smaller model"
-        )
+    else:
+        model = read("auto")
+        _require_whole(model, files.base)
     # What a model's files prescribe for chatting (sampling, repetition penalties) has no place in an evaluation.
     prescribed = model.generation_config
     model.generation_config = GenerationConfig(
         bos_token_id=prescribed.bos_token_id, eos_token_id=prescribed.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     return BaseModel(model.eval().requires_grad_(False), tokenizer)
+
+
+def _require_room(files: BaseFiles, device: str) -> None:
+    """
+    Raises:
+        UserError: the weights are larger than what is free on the device, or this process's part of them, or than the
+            memory that they pass through.
+    """
+    from ia2_eval.lm.sharded import joined
+    from ia2_eval.lm.size import available_bytes, require_room, size_of
+
+    needed = size_of(files).weight_bytes
+    if joined():
+        from ia2_training.data_parallel import processes
+
+        require_room(files.base, needed, available_bytes("cpu"), "cpu")  # one process after the other reads all
+        needed = needed // processes()
+    require_room(files.base, needed, available_bytes(device), device)
+
+
+def _require_whole(model: PreTrainedModel, base: Base) -> None:
+    """
+    Raises:
+        UserError: a part of the model is on no device; accelerate would fetch it for each forward pass.
+    """
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise UserError(
+            f"the model {base.model!r} in {base.dtype} does not fit into the devices of this machine: "
+            "use more or larger GPUs, `dtype: bfloat16`, or a smaller model"
+        )
 
 
 def require_device(device: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ia2_eval.errors import UserError
+
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
@@ -22,14 +24,23 @@ def merged_adapter(model: PreTrainedModel | PeftModel) -> Iterator[None]:
 
     PEFT's own unmerging subtracts LoRA's update from the rounded weights and divides by the vectors of (IA)^3 (plus
     1e-8), which does not give them back.
+
+    Raises:
+        UserError: the weights are sharded over processes.
     """
     import torch
+    from ia2_training.sharding import is_sharded
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
     if not layers:
         yield
         return
+    if is_sharded(model):
+        raise UserError(
+            "the `paper` protocol evaluates adapters merged into whole weights, and the model is sharded over "
+            "processes: use --device auto in one process, or the `strict` protocol"
+        )
     merged = [parameter for layer in layers for parameter in layer.get_base_layer().parameters()]  # weights and biases
     originals = [parameter.detach().clone() for parameter in merged]
     try:

@@ -101,6 +101,39 @@ def test_one_engine_gets_one_request_per_adapter(vllm: Any, stored: list[StoredA
     assert answers(tmp_path / "again", "one", TASKS[1]) == answers(tmp_path / "vllm", "one", TASKS[1])
 
 
+def test_the_weights_are_split_over_the_gpus_that_are_asked_for(
+    vllm: Any, stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for number in (1, 2):
+        asked = settings(tmp_path / str(number), model="vllm", tensor_parallel=number)
+        assert evaluate_adapters(asked, stored[:1], False, Console(quiet=True)) == 0
+        assert vllm.ENGINES[-1].arguments["tensor_parallel_size"] == number
+        (path,) = (tmp_path / str(number) / "one").glob("results_*.json")
+        told = json.loads(path.read_bytes())["config"]["model_args"]
+        assert told.get("tensor_parallel_size", 1) == number
+    with pytest.raises(UserError, match=r"--tensor-parallel 3: 2 GPUs are present. Give 2 at most"):
+        evaluate_adapters(settings(tmp_path, model="vllm", tensor_parallel=3), stored, False, Console(quiet=True))
+    with pytest.raises(UserError, match="--tensor-parallel 3: 2 GPUs"):
+        VLLMAdapters(locate(Base(model="embedded")), stored, None, 3)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    VLLMAdapters(locate(Base(model="embedded")), stored, None, 1)  # vLLM runs on other devices too
+
+
+def test_another_number_of_gpus_is_the_same_evaluation(tmp_path: Path) -> None:
+    one, two = (settings(tmp_path, model="vllm", tensor_parallel=number) for number in (1, 2))
+    assert one.identity("base", None, {}) == two.identity("base", None, {})
+
+
+def test_one_process_evaluates(stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in group.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="2 processes were started for `ia2-eval evaluate`, which runs in one"):
+        evaluate_adapters(settings(tmp_path / "out"), stored, False, Console(quiet=True))
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_adapter_that_is_not_applied(
     vllm: Any, stored: list[StoredAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +212,10 @@ def test_adapters_that_vllm_cannot_run_are_listed_before_anything_is_loaded(tmp_
 def test_settings_that_vllm_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES"):
         settings(tmp_path, model="vllm", device="cpu")
+    with pytest.raises(UserError, match=r"--tensor-parallel 2 is for vLLM: add --model vllm.*--device auto"):
+        settings(tmp_path, tensor_parallel=2)
+    with pytest.raises(UserError, match="--tensor-parallel is 0"):
+        settings(tmp_path, model="vllm", tensor_parallel=0)
     with pytest.raises(UserError, match="merged"):
         settings(tmp_path, model="vllm", protocol="paper")
     (other,) = find_adapters([str(store(Ia3Adapter(), tmp_path / "ia3"))])

@@ -55,6 +55,8 @@ class SmallRun:
     """Cells of each attempt to train."""
     together_failed: list[list[Cell]] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
+    halved: list[tuple[str, int]] = field(default_factory=list)
+    """For what memory did not suffice, and how many examples it was done with then."""
 
     def record(self, method: str, source: str = "embedded_mood", seed: int | None = None, variant: str = "") -> Record:
         (found,) = (
@@ -84,6 +86,7 @@ def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None, **setting
         cell_started=done.started.append,
         cell_finished=lambda record: None,
         damaged=lambda path, reason: done.damaged.append(path),
+        halved=lambda what, most: done.halved.append((what, most)),
     )
     cells = planned(recipe, files.base, data_dir)
     done.store.write_plan(cells)

@@ -17,6 +17,7 @@ from rich.console import Console
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.experiments.record import StoredTraining
+from ia2_eval.experiments.store import COMPLETE, Store
 from ia2_eval.experiments.train_cells import CellTrainer
 from ia2_eval.experiments.watch import watch
 from tests.experiments.small_runs import SmallRun, results, small_recipe, small_run
@@ -77,9 +78,10 @@ def test_a_run_that_was_killed_after_training_only_evaluates(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Evaluator, "evaluate", killed)
         small_run(RECIPE, tmp_path)
-    (tmp_path / "adapters.complete").mkdir()  # and as if the kill had come before the last adapters were in place
+    written = Store(tmp_path).partial_path("killed") / COMPLETE
+    written.mkdir(parents=True)  # and as if the kill had come before the last adapters were in place
     for cell in [record.cell for record in together.records[6:8]]:
-        (tmp_path / "adapters" / cell.key).rename(tmp_path / "adapters.complete" / cell.key)
+        (tmp_path / "adapters" / cell.key).rename(written / cell.key)
     again = small_run(RECIPE, tmp_path)
     assert len(again.started) == 6
     assert [len(cells) for cells in again.trained] == [4]  # `sft` and `ia2` were trained
@@ -110,7 +112,10 @@ def test_a_bad_cell_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert failed.error.startswith("5 adapters were trained together, which failed:\n")
     assert failed.error.index("MemoryError: 5 are too many") < failed.error.index("RuntimeError: this one is bad")
     assert failed.error.splitlines()[-1] == "RuntimeError: this one is bad"  # what tables and progress lines show
+    assert (failed.cause, failed.transient) == ("RuntimeError: this one is bad", False)
     monkeypatch.undo()
+    assert small_run(FIVE, tmp_path).started == []  # nobody asked for another try
+    run.store.set_aside(failed)
     retried = small_run(FIVE, tmp_path)
     assert retried.started == [failed.cell]
     assert {record.status for record in retried.records} == {"ok"}

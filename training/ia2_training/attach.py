@@ -23,6 +23,7 @@ from torch import nn
 
 from .adapters import Adapter
 from .full_fine_tuning import is_fully_trained, load_parameters, restore_parameters, train_all_parameters
+from .sharding import is_sharded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,11 +50,17 @@ def attach(
         The base wrapped by PEFT, or under full fine-tuning the model itself, in eval mode: nothing is to drop out.
 
     Raises:
-        ValueError: the model already carries an adapter, a module name matches nothing, or `initial_adapter` is no
-            saved adapter, holds another kind of adapter or that of another model.
+        ValueError: the model already carries an adapter, a module name matches nothing, all parameters of a sharded
+            model are to be trained, or `initial_adapter` is no saved adapter, holds another kind of adapter or that of
+            another model.
     """
     require_no_adapter(model)
     config = adapter.peft_config()
+    if config is None and is_sharded(model):
+        raise ValueError(
+            "Full fine-tuning needs whole weights in every process, and the model is sharded over several: train an "
+            "adapter (LoRA, for example), or take one process with a GPU that is large enough."
+        )
     _require_modules(model, config)
     if initial_adapter is not None:
         _require_saved(initial_adapter, config)

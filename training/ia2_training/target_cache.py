@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .batches import encode_prompt
 from .config import TrainingConfig
+from .data_parallel import decided_by_main, is_main_process, wait_for_all
 from .examples import TrainingExample, in_demonstration_orders
 from .methods import Method
 from .targets import StoredTensor, Targets, TeacherTargets, stop_ids
@@ -71,10 +72,11 @@ class TargetCache:
             ValueError: `config.answer_end` without `config.answer_end_name`, or what `collect_targets` refuses.
         """
         key = self._key(model, tokenizer, train, dev, config, method)
-        if not self._serves(key, method):
+        if not decided_by_main(lambda: self._serves(key, method)):
             targets = TeacherTargets.for_method(model, tokenizer, train, dev, config, method)
-            if not self._serves(key, method):  # another process may have been here in the meantime
+            if is_main_process() and not self._serves(key, method):  # another run may have been here in the meantime
                 self._write(key, [*targets.train, *targets.dev], _probabilities(method))
+            wait_for_all()
             if self.in_memory:
                 return targets
         found = self._load(key, method)

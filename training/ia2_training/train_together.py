@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .config import TrainingConfig
 from .course import Course, PhaseHistory
+from .data_parallel import sum_gradients
 from .forward_together import Pass, Rows, cut_into_passes, mean_losses
 from .grouped_lora import GroupedLora
 from .phases import Phase
@@ -90,6 +91,7 @@ def train_phase_together(
             training = [training[place] for place in staying]
             dev_passes.clear()
         train_losses = losses(passes([batch for batch in batches if batch is not None]), backward=True)
+        sum_gradients([lora.weights])
         optimiser.step(lora.weights)
         lora.weights.grad = None
         for course, train_loss in zip(training, train_losses, strict=True):

@@ -71,7 +71,7 @@ def _choose_here(choice: EngineChoice, settings: Settings) -> Chosen:
     if workers > room:
         what = f"GPUs for {room} with {each} each" if gpus else f"{room} CPU cores"
         raise UserError(f"--workers is {workers}, and this machine has {what}: give a smaller number")
-    if workers == 1 and len(gpus) <= each:
+    if workers == 1 and (each == 1 or len(gpus) == each):
         return Chosen(None, 1, settings)
     divided = tuple(tuple(gpus[i * each : (i + 1) * each]) for i in range(workers)) if gpus else None
     return Chosen(LocalEngine(divided), workers, settings)

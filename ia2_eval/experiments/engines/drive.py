@@ -71,9 +71,13 @@ def drive(sweep: Sweep, engine: Engine, progress: Progress) -> list[Record]:
     ledger = Ledger(store, keys, progress.damaged)
     ledger.refresh()
     if ledger.unsettled:
-        with working_in(store, "driver") as place, place.tidied(ledger):
-            with remembered() as interruption, engine.start(sweep) as workers:
-                _watch(ledger, workers, place, progress, interruption)
+        with (
+            working_in(store, "driver") as place,
+            place.tidied(ledger),
+            remembered() as interruption,
+            engine.start(sweep) as workers,
+        ):
+            _watch(ledger, workers, place, progress, interruption)
     clear_targets(store, sweep.settings, ledger)
     return [ledger.records[key] for key in keys]
 

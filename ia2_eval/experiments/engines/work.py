@@ -73,7 +73,8 @@ class Worker:
                 self._note(record)
                 self.settled(record)
         for together in group.passes:
-            due = [cell for cell in together if cell.key in self.ledger.unsettled]
+            # The first pass may have taken so long, on a machine that slept, that others have taken the next.
+            due = [c for c in together if c.key in self.ledger.unsettled and self.store.leases.holds(c.key)]
             for cell in due:
                 if self.store.leases.deaths(cell.key) >= MOST_DEATHS:
                     self._give_up(cell)

@@ -5,8 +5,9 @@ create it (`O_EXCL`, which NFS honours), and none but its owner takes it away be
 died, its file stays, and the cell belongs to whoever creates the next generation: of several that find an owner dead,
 one succeeds. A lease ends with its process, so nothing has to be released in a hurry.
 
-An owner that was taken for dead and was not, such as a machine that slept, finds a generation after its own, and keeps
-its record to itself.
+An owner that was taken for dead and was not, such as a machine that slept, finds a generation after its own, keeps its
+record to itself, and stands back. Files go in any order when a cell is done, or given up by an owner that slept; so
+whoever makes a lease looks at its neighbours once more before it counts.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Leases:
         """Take the leases of all these cells, or of none if a living process has one of them."""
         taken: list[str] = []
         for key in keys:
-            if key in self._held:
+            if self.holds(key):
                 continue
             if not self._take(key):
                 for other in taken:
@@ -43,19 +44,32 @@ class Leases:
         return True
 
     def _take(self, key: str) -> bool:
+        self._held.pop(key, None)  # it was taken for dead
         for generation in count(1):
             if self._create(key, generation):
-                self._held[key] = generation
-                return True
-            owner = self._owner(key, generation)
-            if owner == process_id():  # of an earlier run of this process
-                self._held[key] = generation
-                return True
-            if not owner and not self._stays_nameless(key, generation):
-                return False
-            if owner and not self._processes.is_dead(owner):
-                return False
+                if self._is_last(key, generation) and self._is_over(key, generation - 1):
+                    self._held[key] = generation
+                    return True
+                self._path(key, generation).unlink(missing_ok=True)
+                if self._is_last(key, generation):
+                    return False
+            elif self._is_last(key, generation):
+                if self._owner(key, generation) == process_id():  # of an earlier run of this process
+                    self._held[key] = generation
+                    return True
+                if not self._is_over(key, generation):
+                    return False
         raise AssertionError("there is always a next generation")
+
+    def _is_last(self, key: str, generation: int) -> bool:
+        return not self._path(key, generation + 1).exists()
+
+    def _is_over(self, key: str, generation: int) -> bool:
+        """Whether there is such a lease, and its owner dead; before the first there is nothing to be over."""
+        owner = self._owner(key, generation)
+        if owner == "":
+            return self._stays_nameless(key, generation)
+        return generation == 0 or (owner is not None and self._processes.is_dead(owner))
 
     def _create(self, key: str, generation: int) -> bool:
         try:
@@ -90,7 +104,7 @@ class Leases:
         return (
             generation is not None
             and self._owner(key, generation) == process_id()
-            and not self._path(key, generation + 1).exists()
+            and self._is_last(key, generation)
         )
 
     def deaths(self, key: str) -> int:
@@ -100,8 +114,10 @@ class Leases:
         return sum(process is not None and key in process.cells for process in processes)
 
     def release(self, key: str) -> None:
-        """Give up an own lease; those of dead processes stay."""
-        self._path(key, self._held.pop(key)).unlink(missing_ok=True)
+        """Give up an own lease; those of dead processes stay, and so does one that was taken over."""
+        generation = self._held.pop(key)
+        if self._is_last(key, generation):
+            self._path(key, generation).unlink(missing_ok=True)
 
     def forget(self, key: str) -> None:
         """Remove all leases of a cell that is done, or that nobody owns; whoever takes it will look at its record."""

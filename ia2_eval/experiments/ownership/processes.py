@@ -175,7 +175,10 @@ class Presence:
                     self.beat()
 
         try:
-            self.beat()
+            try:
+                self.beat()
+            except FileNotFoundError:  # a process that ended just now removed the folder, which was empty
+                self.beat()
         except OSError as error:
             raise UserError(f"cannot write to {str(self._path.parent)!r}: {error}") from error
         thread = threading.Thread(target=keep_beating, name="heartbeat", daemon=True)

@@ -29,15 +29,17 @@ class Workplace:
             yield
         finally:
             with suppress(OSError):  # whatever went wrong before is what is to be told
-                self._tidy([key for key, record in ledger.records.items() if record.status == "ok"])
+                self._tidy({key for key, record in ledger.records.items() if record.status == "ok"})
 
     def _tidy(self, done: Collection[str]) -> None:
+        gone = self.processes.gone()  # before adapters are placed: what was written whole is not cleared
         self.store.place_adapters()
-        for name in self.processes.gone():
+        for name in gone:
             self.store.clear_partial(name)
             self.processes.path(name).unlink(missing_ok=True)
-        for key in {path.stem for path in self.store.leases_path.glob("*")} & set(done):
-            self.leases.forget(key)
+        for lease in self.store.leases_path.glob("*"):
+            if lease.stem in done:
+                lease.unlink(missing_ok=True)
 
 
 @contextmanager
