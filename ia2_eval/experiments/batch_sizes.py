@@ -56,10 +56,11 @@ class BatchSizes:
                 self.rows = 0  # they are not those of the work that this is a part of
                 return done
             except Exception as error:
-                if kind_of(error) != "memory" or self.rows < 2:
+                tried = min(self.rows, getattr(self, work) or self.rows)
+                if kind_of(error) != "memory" or tried < 2:
                     raise
             # Here, where the exception is gone and with it the tensors of its frames.
-            setattr(self, work, half := (self.rows + 1) // 2)
+            setattr(self, work, half := (tried + 1) // 2)
             free_memory()
             self._halved(work, half)
 

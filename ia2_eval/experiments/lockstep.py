@@ -8,6 +8,7 @@ the process, and its launcher ends the rest.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from ia2_eval.experiments.run_pass import PassRunner
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import BaseFiles, load, use_threads_for
-from ia2_eval.lm.sharded import joined
+from ia2_eval.lm.sharded import joined, launched_as_group
 
 
 def leads() -> bool:
@@ -48,6 +49,18 @@ def require_fit(cells: Sequence[Cell]) -> None:
         raise UserError(f"the `paper` protocol merges adapters into whole weights, which no process has: {remedy}")
     if any(cell.adapter is not None and cell.adapter.type == "full" for cell in cells):
         raise UserError(f"full fine-tuning (`full`) trains whole weights, which no process has: {remedy}")
+
+
+def refuse_workers() -> None:
+    """
+    Raises:
+        UserError: this process is one of several that are one worker, and is to start workers of its own.
+    """
+    if launched_as_group():
+        raise UserError(
+            f"{os.environ['WORLD_SIZE']} processes were started, which are one worker: leave --workers out, --engine "
+            "too, or start the command without torchrun"
+        )
 
 
 @contextmanager

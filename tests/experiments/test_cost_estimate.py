@@ -7,14 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rich.console import Console
 from small_runs import planned, small_recipe, small_run
 
 from ia2_eval.benchmarks import draw_training_set, load_benchmark
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.cost import calibration
 from ia2_eval.experiments.cost import estimate as estimate_module
 from ia2_eval.experiments.cost.estimate import Estimate, estimate
@@ -163,7 +161,7 @@ def test_time_is_measured_for_every_kind_of_work(monkeypatch: pytest.MonkeyPatch
     assert found.time.start_seconds == 7.0
     assert 7.0 + found.time.longest_pass <= found.time.seconds[2] < found.time.seconds[1] < 600
     assert not (tmp_path / "targets").exists()
-    said = printed(found)
+    said = " ".join(printed(found).split())
     assert "with 1 worker" in said and "with 2 workers, if they do not disturb each other" in said
 
 

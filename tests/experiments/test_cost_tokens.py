@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from small_runs import SmallRun, planned, small_recipe, small_run
+from small_runs import planned, small_recipe, small_run
 
-from ia2_eval.benchmarks import draw_training_set, load_benchmark
 from ia2_eval.experiments import run as run_module
 from ia2_eval.experiments.cost.estimate import Estimate, estimate
-from ia2_eval.experiments.cost.lengths import Lengths
 from ia2_eval.experiments.recipe import Recipe
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.lm import ia2_hf
-from ia2_eval.lm.base_model import locate
 from ia2_eval.lm.base_model import load as load_base
+from ia2_eval.lm.base_model import locate
 
 
 def estimated(recipe: Recipe, done: tuple[str, ...] = (), **settings: Any) -> Estimate:

@@ -257,8 +257,10 @@ def test_whatever_the_order_of_steps_one_living_process_runs_a_cell(
                     running.discard(name)
                     parties.dead.discard(name)
                     continue
-                assert own.holds("x")
                 running.discard(name)
+                if not own.holds("x"):
+                    assert once == {name}, "only who slept may find itself robbed"
+                    continue
                 if fate == "released" and name not in once:
                     once.add(name)
                     own.release("x")

@@ -24,7 +24,7 @@ from ia2_eval.experiments.store import Store
 from ia2_eval.scoring.answers import ANSWER_FORMATS
 from ia2_eval.scoring.version import SCORING_VERSION
 from tests.experiments.small_runs import SmallRun
-from tests.experiments.test_lock import RUNNING
+from tests.experiments.small_stores import working
 
 SINGLE, MULTI = "embedded_mood", "embedded_arithmetic"
 
@@ -62,9 +62,12 @@ def records(directory: Path) -> dict[str, Record]:
 
 
 def edit(path: Path, change: Callable[[Any], Any]) -> None:
-    """Change a record, or every row of a file of samples."""
+    """Change a record, which has no digest then, as early ones have none, or every row of a file of samples."""
     lines = [path.read_text()] if path.suffix == ".json" else path.read_text().splitlines()
-    path.write_text("".join(json.dumps(change(json.loads(line))) + "\n" for line in lines))
+    contents = [json.loads(line) for line in lines]
+    for content in contents:
+        content.pop("digest", None)
+    path.write_text("".join(json.dumps(change(content)) + "\n" for content in contents))
 
 
 def edit_evaluations(directory: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -251,7 +254,13 @@ def test_rescoring_again_mends_what_an_interruption_left(
 def damage_record(directory: Path) -> str:
     path = sorted((directory / "records").glob("*.json"))[0]
     path.write_bytes(path.read_bytes()[:-20])
-    return f"records/{path.name}: Invalid JSON"
+    return f"records/{path.name}: Unterminated string"
+
+
+def change_by_hand(directory: Path) -> str:
+    path = sorted((directory / "records").glob("*.json"))[0]
+    path.write_text(re.sub(r'"acc": [0-9.]+', '"acc": 0.987654321', path.read_text(), count=1))
+    return f"records/{path.name}: its content does not fit its digest: it was altered"
 
 
 def newer_schema(directory: Path) -> str:
@@ -299,7 +308,10 @@ def another_label(directory: Path) -> str:
 
 @pytest.mark.parametrize(
     "damage",
-    [damage_record, newer_schema, lose_samples, lose_a_row, cut_a_row, lose_dev_rows, another_label, newer_scoring],
+    [
+        *(damage_record, change_by_hand, newer_schema, newer_scoring),
+        *(lose_samples, lose_a_row, cut_a_row, lose_dev_rows, another_label),
+    ],
 )
 def test_files_that_cannot_be_used_are_named_and_left_alone(damage: Callable[[Path], str], run: Path) -> None:
     fault = damage(run)
@@ -322,13 +334,9 @@ def test_failed_cells_have_nothing_to_rescore(run: Path) -> None:
 
 
 def test_not_while_a_run_is_going_on(run: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", RUNNING, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout and other.stdout.readline() == "running\n"
-        with pytest.raises(UserError, match=r"another run is going on in .*: rescore when it has ended"):
-            rescored(run)
-        other.kill()
+    with working(run), pytest.raises(UserError, match=r"run' is running \(.*, process \d+\): try again when that has"):
+        rescored(run)
+    assert rescored(run)[0] == 0  # it has ended, without a word
 
 
 def test_a_directory_without_records(tmp_path: Path) -> None:

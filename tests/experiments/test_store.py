@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from ia2_eval.experiments.record import Record, StoredTraining, TrainingPhase
-from ia2_eval.experiments.store import Store
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.ownership.processes import process_id
+from ia2_eval.experiments.record import Record, StoredTraining, TrainingPhase, dump_record, parse_record
+from ia2_eval.experiments.store import COMPLETE, Store
 from ia2_eval.frozen import Frozen
 from tests.leaderboard.synthetic_run import make_record
 
@@ -54,7 +58,14 @@ def test_a_failed_record_is_not_done(tmp_path: Path) -> None:
 
 
 def altered(**changes: Any) -> bytes:
+    """Without a digest, as early records are: what is wrong is found all the same."""
     return json.dumps(json.loads(RECORD.model_dump_json()) | changes).encode()
+
+
+def changed_by_hand(old: str, new: str) -> bytes:
+    text = dump_record(RECORD).decode()
+    assert old in text
+    return text.replace(old, new, 1).encode()
 
 
 @pytest.mark.parametrize(
@@ -67,8 +78,11 @@ def altered(**changes: Any) -> bytes:
         altered(status="fine"),
         altered(surprise=1),
         altered(cell=json.loads(RECORD.cell.model_dump_json()) | {"n": 8}),
+        changed_by_hand('"acc": 0.5', '"acc": 0.6'),
+        dump_record(RECORD)[:-20],
+        b"[]",
     ],
-    ids=["empty", "cut", "not text", "another key", "a wrong value", "an unknown key", "another cell"],
+    ids="empty,cut of old,not text,another key,a wrong value,an unknown key,another cell,by hand,cut,a list".split(","),
 )
 def test_a_damaged_record_is_set_aside_and_named(content: bytes, tmp_path: Path) -> None:
     store = Store(tmp_path)
@@ -85,6 +99,18 @@ def test_a_damaged_record_is_set_aside_and_named(content: bytes, tmp_path: Path)
     assert reason
     store.write_record(RECORD)
     assert store.done(RECORD.cell) == RECORD
+
+
+def test_a_record_of_a_later_version_is_left_alone_and_named(tmp_path: Path) -> None:
+    """It may have been expensive, so that it is not written over."""
+    store, told = Store(tmp_path), list[Path]()
+    path = store.record_path(RECORD.key)
+    path.parent.mkdir()
+    path.write_bytes(altered(schema_version=2, surprise=1))
+    for on_damaged in (None, lambda aside, reason: told.append(aside)):
+        with pytest.raises(UserError, match=rf"{RECORD.key}.json: schema version 2, .* up to 1: update ia2-eval, or"):
+            store.record(RECORD.key, on_damaged)
+    assert path.read_bytes() == altered(schema_version=2, surprise=1) and told == []
 
 
 def test_a_record_whose_writing_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,20 +213,23 @@ def test_adapters_are_all_there_or_none(tmp_path: Path) -> None:
     assert present(tmp_path) == {"a": "second", "b": "fourth"}
 
 
-def test_adapters_of_a_killed_run_are_put_in_place_or_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while it writes, while it puts the first adapter in place, and while it puts the second one there."""
+def test_adapters_of_a_killed_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it writes them, while it puts the first one in place, and while it puts the second one there."""
     store = Store(tmp_path)
-    (tmp_path / "adapters.partial" / "a").mkdir(parents=True)
-    (tmp_path / "adapters.partial" / "a" / "half").write_text("x")
+    half = store.partial_path("dead") / "adapters" / "a" / "half"
+    half.parent.mkdir(parents=True)
+    half.write_text("x")
     store.place_adapters()
-    assert present(tmp_path) == {} and store.training("a") is None
+    assert half.is_file() and store.training("a") is None  # perhaps its writer is alive
+    store.clear_partial("dead")
+    assert present(tmp_path) == {}
 
     replace = Path.replace
     for survivors in (0, 1):
         moved: list[Path] = []
 
         def killed(self: Path, target: Path, after: int = survivors, moved: list[Path] = moved) -> Path:
-            if self.parent.name == "adapters.complete":
+            if self.parent.name == COMPLETE:
                 if len(moved) == after:
                     raise KeyboardInterrupt
                 moved.append(self)
@@ -211,8 +240,66 @@ def test_adapters_of_a_killed_run_are_put_in_place_or_removed(tmp_path: Path, mo
             store.write_adapters({"a": saving(str(survivors)), "b": saving(str(survivors))})
         store.place_adapters()
         assert present(tmp_path) == {"a": str(survivors), "b": str(survivors)}
+        assert not list(tmp_path.glob(f".work/partial/*/{COMPLETE}"))
     store.place_adapters()  # nothing to do
     assert len(present(tmp_path)) == 2
+
+
+PLACING = """
+import sys
+from pathlib import Path
+from ia2_eval.experiments.store import Store
+store = Store(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+store.place_adapters()
+"""
+
+
+def test_processes_that_place_the_adapters_of_a_dead_one_at_once(tmp_path: Path) -> None:
+    """Each adapter is put in place once and whole; one that was there already stays as it is."""
+    store, keys = Store(tmp_path), [f"{number:02d}" for number in range(60)]
+    for name in keys:
+        folder = store.partial_path("dead") / COMPLETE / name
+        folder.mkdir(parents=True)
+        saving(name)(folder)
+    store.write_adapters({"07": saving("of another process")})
+    placing = [
+        subprocess.Popen([sys.executable, "-c", PLACING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in placing:
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+    for process in placing:
+        assert process.communicate(b"\n", timeout=60)[0] == b"" and process.returncode == 0
+    first = {name: saved for name, saved in present(tmp_path).items() if name != "07"}
+    assert first == {name: name for name in keys if name != "07"}
+    assert all(store.training(name) for name in keys)
+
+
+def test_what_a_process_writes_is_nobody_elses(tmp_path: Path) -> None:
+    """Temporary files are in a folder of the process, and gone afterwards."""
+    store = Store(tmp_path)
+    store.write_record(RECORD)
+    assert [path.name for path in (tmp_path / ".work" / "partial").iterdir()] == [process_id()]
+    assert list(store.partial_path(process_id()).iterdir()) == []
+    store.clear_partial(process_id())
+    store.clear_partial("never heard of")
+    assert list((tmp_path / ".work" / "partial").iterdir()) == []
+
+
+def test_failed_records_are_set_aside_one_beside_the_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in (1, 2, 3):
+        record = make_failed().model_copy(update={"attempt": number})
+        store.write_record(record)
+        assert store.set_aside(record) == tmp_path / "failed" / f"{RECORD.key}.{number}.json"
+        assert store.record(RECORD.key) is None and not store.record_path(RECORD.key).exists()
+    kept = [parse_record(path.read_bytes(), RECORD.key) for path in sorted((tmp_path / "failed").iterdir())]
+    assert [record.attempt for record in kept] == [1, 2, 3]
+    with pytest.raises(FileNotFoundError):
+        store.set_aside(make_failed())
+    assert len(list((tmp_path / "failed").iterdir())) == 3
 
 
 def cut_short(file: Path) -> None:

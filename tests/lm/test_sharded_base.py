@@ -10,9 +10,12 @@ import sys
 from typing import Any
 
 import pytest
+import torch
+from ia2_training import LoraAdapter, attach, detach
 
 from ia2_eval.errors import UserError
 from ia2_eval.lm.base_model import Base, load, locate
+from ia2_eval.lm.merged import merged_adapter
 from ia2_eval.lm.sharded import join, joined, launched_as_group, refuse_group
 from tests.lm import sharded_evaluation
 
@@ -57,6 +60,16 @@ def test_all_processes_answer_what_one_alone_does(told: list[dict[str, Any]]) ->
 def test_what_needs_whole_weights_is_refused(told: list[dict[str, Any]]) -> None:
     assert "Full fine-tuning needs whole weights in every process" in told[0]["refusals"]["full"]
     assert "the `paper` protocol evaluates adapters merged into whole weights" in told[0]["refusals"]["merged"]
+
+
+def test_sharded_weights_are_not_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = load(locate(Base(model="embedded")), "cpu")
+    before = base.model.get_parameter("model.layers.0.self_attn.q_proj.weight").clone()
+    adapted = attach(base.model, LoraAdapter(), seed=0)
+    monkeypatch.setattr("ia2_training.sharding.is_sharded", lambda model: True)
+    with pytest.raises(UserError, match="merged into whole weights, and the model is sharded"), merged_adapter(adapted):
+        pytest.fail("merged")
+    assert torch.equal(detach(adapted).get_parameter("model.layers.0.self_attn.q_proj.weight"), before)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from ia2_training import (
+    FullFineTuning,
     Ia3Adapter,
     Job,
     LoraAdapter,
@@ -23,6 +24,7 @@ from ia2_training import (
     TrainingExample,
     adapt,
     adapt_together,
+    attach,
     collect_targets,
 )
 from peft import get_peft_model_state_dict
@@ -118,6 +120,15 @@ def results(model: Qwen3ForCausalLM, directory: Path) -> Results:
     }
 
 
+def full_fine_tuning(model: Qwen3ForCausalLM) -> str:
+    """What is said of it."""
+    try:
+        attach(model, FullFineTuning(), seed=0)
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
 def main(directory: Path) -> None:
     import torch.distributed as dist
     from ia2_training.sharding import process_mesh, shard
@@ -132,7 +143,8 @@ def main(directory: Path) -> None:
     }
     rank = dist.get_rank()
     save_file(results(model, directory), directory / f"{rank}.safetensors")
-    (directory / f"{rank}.json").write_text(json.dumps({"whole": whole, "kept": kept}))
+    told = {"whole": whole, "kept": kept, "refused": full_fine_tuning(model)}
+    (directory / f"{rank}.json").write_text(json.dumps(told))
     dist.destroy_process_group()
 
 

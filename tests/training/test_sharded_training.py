@@ -75,6 +75,13 @@ def test_each_process_keeps_half_of_every_layer(both: Any) -> None:
         assert all(count["kept"][name] == count["whole"][name] for name in rest)
 
 
+def test_full_fine_tuning_is_refused(both: Any) -> None:
+    directory, _ = both
+    for rank in range(PROCESSES):
+        refused = json.loads((directory / f"{rank}.json").read_text())["refused"]
+        assert "Full fine-tuning needs whole weights in every process" in refused
+
+
 def in_group(monkeypatch: pytest.MonkeyPatch, rank: int, processes: int) -> None:
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_rank", lambda: rank)

@@ -59,12 +59,16 @@ def _time_lines(estimate: Estimate, time: Time) -> list[tuple[str, str]]:
         shown = {count: seconds for count, seconds in shown.items() if count == 1}
     said = [f"{duration(seconds)} with {_counted(count, 'worker')}" for count, seconds in shown.items()]
     undisturbed = ", if they do not disturb each other" if on_cpu and any(count > 1 for count in shown) else ""
+    starts, longest = duration(time.start_seconds), duration(time.longest_pass)
     measured = f"measured here in {duration(time.calibration_seconds)} on {time.device}, for the whole budget of epochs"
     lines = [
         ("time, local", f"about {'; '.join(said)}{undisturbed}"),
         ("time, ray", "the same on machines like this one, and what Ray needs to start: not measured"),
         ("", measured),
-        ("", f"a worker starts in {duration(time.start_seconds)}; the longest pass takes {duration(time.longest_pass)}"),
+        (
+            "",
+            f"a worker starts in {starts}; the longest pass takes {longest}",
+        ),
     ]
     if time.longest_pass > LONG_PASS:
         lines.append(("", "a lost worker loses its pass: a smaller --adapters-per-pass makes passes shorter"))

@@ -149,8 +149,8 @@ class WorkCounter:
     def _teaching(self, cell: Cell, config: TrainingConfig) -> Work:
         """Of the teacher, unless it was asked before."""
         alignment = cell.alignment.output if cell.alignment else "attention"
-        key = (cell.source, cell.n, cell.seed, cell.protocol, cell.target_tokens, cell.version, alignment)
-        key += (cell.low_data, cell.demonstration_orders)
+        data = (cell.source, cell.n, cell.seed, cell.protocol, cell.low_data, cell.demonstration_orders)
+        key = (*data, cell.target_tokens, cell.version, alignment)
         if key in self.targets:
             return Work()
         assert cell.n and cell.seed is not None and cell.target_tokens
@@ -219,9 +219,7 @@ class WorkCounter:
                 shown, common = shown - demonstrations[: len(queries.prompts)], 0
         return self._reading(cell, queries, shown, common, 1, cell.source)
 
-    def _reading(
-        self, cell: Cell, queries: Queries, shown: Counts | int, common: int, repeats: int, name: str
-    ) -> Work:
+    def _reading(self, cell: Cell, queries: Queries, shown: Counts | int, common: int, repeats: int, name: str) -> Work:
         """Of queries behind demonstrations, asked so many times; `common` tokens of all of them are read once."""
         from ia2_eval.lm.ia2_hf import WORTH_SHARING
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from pydantic_core import from_json
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.ownership.processes import BEAT_SECONDS, Process, Processes, _machine
@@ -108,7 +109,7 @@ def read_state(directory: Path, *, check: bool = False, watch: bool = False) -> 
 def _read_plan(path: Path) -> tuple[dict[str, Fields] | None, str | None]:
     """The plan, or what is wrong with it; neither where there is none."""
     try:
-        plan = json.loads(path.read_bytes())
+        plan = from_json(path.read_bytes())
         if not isinstance(plan, dict) or not all(isinstance(cell, dict) for cell in plan.values()):
             raise ValueError("it is no plan")
     except (FileNotFoundError, NotADirectoryError):

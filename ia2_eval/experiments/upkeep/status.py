@@ -142,8 +142,10 @@ def _time_line(state: State) -> str:
     if estimate is None:
         return "time to go: not known before a cell is done; `ia2-eval run RECIPE.yaml --dry-run` measures it"
     unlike = f"; {estimate.unlike:,} of the cells to go have none alike" if estimate.unlike else ""
+    at_work = any(seen.at_work for seen in state.processes)
+    workers = _counted(estimate.workers, "worker") if at_work else "one worker (none is at work)"
     return (
-        f"time to go: about {duration(estimate.seconds)} with {_counted(estimate.workers, 'worker')}, by what "
+        f"time to go: about {duration(estimate.seconds)} with {workers}, by what "
         f"{_counted(estimate.done, 'done cell')} took{unlike}"
     )
 
