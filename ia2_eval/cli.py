@@ -100,6 +100,7 @@ def run(
     """Train and evaluate every cell of a recipe. Run it again to do what is missing."""
     from ia2_eval.experiments import session
     from ia2_eval.experiments.engines.choice import EngineChoice
+    from ia2_eval.experiments.lockstep import leads
     from ia2_eval.experiments.settings import Settings
 
     settings = Settings(
@@ -118,7 +119,7 @@ def run(
         raise typer.Exit(session.dry_run(recipe, out, overrides, settings, Console(), choice))
     console = Console(stderr=True)
     status = session.run_recipe(recipe, out, overrides, settings, console, choice, retry_failed)
-    if status != INTERRUPTED:
+    if status != INTERRUPTED and leads():
         console.print(f"the table: ia2-eval leaderboard build {out}", highlight=False)
     raise typer.Exit(status)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ia2_eval.experiments.faults import kind_of
 from ia2_eval.experiments.settings import Settings
+from ia2_eval.lm.sharded import joined
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -57,7 +58,7 @@ class BatchSizes:
                 return done
             except Exception as error:
                 tried = min(self.rows, getattr(self, work) or self.rows)
-                if kind_of(error) != "memory" or tried < 2:
+                if kind_of(error) != "memory" or tried < 2 or joined():  # other processes wait for this one
                     raise
             # Here, where the exception is gone and with it the tensors of its frames.
             setattr(self, work, half := (tried + 1) // 2)

@@ -12,6 +12,7 @@ from ia2_eval.experiments.engines.groups import groups
 from ia2_eval.experiments.engines.work import LeasedStore, Worker
 from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.ledger import Ledger
+from ia2_eval.experiments.lockstep import tell
 from ia2_eval.experiments.ownership.processes import Presence
 from ia2_eval.experiments.ownership.workplace import Workplace, working_in
 from ia2_eval.experiments.progress import Progress, pass_label
@@ -37,9 +38,10 @@ def run(cells: Sequence[Cell], files: BaseFiles, store: Store, settings: Setting
     """
     ledger = Ledger(store, [cell.key for cell in cells], progress.damaged)
     ledger.refresh()
-    if ledger.unsettled:
+    if ledger.unsettled or store.work_path.exists():  # of a run that was killed before it tidied up
         with working_in(store, "worker") as place, place.tidied(ledger):
-            work_here(cells, files, place, settings, progress, ledger)
+            if ledger.unsettled:
+                work_here(cells, files, place, settings, progress, ledger)
     clear_targets(store, settings, ledger)
     return [ledger.records[cell.key] for cell in cells]
 
@@ -72,6 +74,7 @@ def work_here(
 
         def run_pass(together: Sequence[Cell], attempts: Mapping[str, int]) -> list[Record]:
             try:
+                tell(together, attempts)
                 return runner().run(together, attempts)
             finally:
                 place.presence.doing("", ())

@@ -22,6 +22,7 @@ from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.train_cells import CellTrainer
 from ia2_eval.lm.base_model import BaseFiles, BaseModel
 from ia2_eval.lm.merged import merged_adapter
+from ia2_eval.lm.sharded import joined
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -167,7 +168,7 @@ class PassRunner:
         """
         self._interruption.check()
         kind = kind_of(error)
-        if kind in NO_CELLS:
+        if kind in NO_CELLS or joined():  # the other processes wait for this one
             raise error
         why = cause(error)
         if kind == "memory" and self._sizes.rows == 1:

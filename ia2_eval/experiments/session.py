@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.engines.choice import Chosen, EngineChoice, choose
 from ia2_eval.experiments.engines.drive import drive
 from ia2_eval.experiments.engines.sweep import Sweep
+from ia2_eval.experiments.lockstep import follow, leading, leads, refuse_workers, require_fit
 from ia2_eval.experiments.ownership.processes import process_id
 from ia2_eval.experiments.plan import load_data, plan
 from ia2_eval.experiments.progress import Progress
@@ -27,6 +28,7 @@ from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.watch import print_data_notes, print_plan, watch
 from ia2_eval.lm.base_model import Base, BaseFiles, locate, require_device
+from ia2_eval.lm.sharded import join
 from ia2_eval.shipped import RECIPES_DIRECTORY
 
 
@@ -64,8 +66,16 @@ def run_recipe(
     """
     if settings.device is not None and choice.engine == "local":
         require_device(settings.device)
+    settings = replace(settings, device=join(settings.device))
     chosen = choose(choice, settings)
+    if chosen.engine is not None:
+        refuse_workers()
     planned = plan_recipe(path, out, overrides, settings)
+    require_fit(planned.cells)
+    if not leads():
+        quieten()
+        follow(planned.files, out, settings)
+        return 0
     store = Store(out)
     before = {cell.key: record for cell in planned.cells if (record := store.record(cell.key))}
     print_plan(planned.cells, sum(record.status == "ok" for record in before.values()), console)
@@ -84,7 +94,7 @@ def run_recipe(
     done = len(before) - len(again)
     quieten()
     try:
-        with watch(len(planned.cells), done, console) as progress:
+        with watch(len(planned.cells), done, console) as progress, leading():
             records = _run(planned, store, chosen, progress)
         store.write_plan(planned.cells)  # once more: a driver of another recipe may have written at the same moment
     except KeyboardInterrupt:

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapter_specs import ADAPTER_TYPES
+from ia2_eval.experiments.engines.choice import EngineChoice
 from ia2_eval.experiments.recipe_faults import faults_for_model
-from ia2_eval.experiments.session import Overrides, run_recipe
+from ia2_eval.experiments.session import Overrides, dry_run
 from ia2_eval.experiments.settings import Settings
 from tests.experiments.test_recipe import GOOD, load
 
@@ -267,6 +268,6 @@ def test_what_cannot_be_run_is_refused_before_the_plan_is_shown(
     path.write_text(yaml.safe_dump(GOOD | {"benchmarks": [{"source": "embedded_mood", "n": 4}]} | changes))
     console = Console(file=io.StringIO())
     with pytest.raises(UserError) as refused:
-        run_recipe(path, tmp_path / "out", Overrides(), Settings(), console, dry_run=True)
+        dry_run(path, tmp_path / "out", Overrides(), Settings(), console, EngineChoice())
     assert str(refused.value).startswith(f"{path}: {said}")
     assert console.file.getvalue() == ""  # type: ignore[attr-defined]

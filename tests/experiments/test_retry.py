@@ -48,8 +48,8 @@ def test_all_failed_cells(store: Store, records: list[Record]) -> None:
     assert left(store, records) == []
     assert retried(store.directory).splitlines() == [
         f"2 x {MEMORY}",
-        f"1 x {SHAPE}",
         "1 x KeyError: 'x'",
+        f"1 x {SHAPE}",
         f"4 of 4 failed cells are to be run again: ia2-eval run RECIPE.yaml --out {store.directory}",
     ]
     assert left(store, records) == [1, 2, 3, 4] and store.done(records[0].cell) == records[0]

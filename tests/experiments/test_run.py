@@ -166,6 +166,8 @@ def test_targets_are_kept_with_the_run_until_it_is_complete(tmp_path: Path, monk
         done = small_run(recipe, tmp_path)
     assert [record.status for record in done.records] == ["failed"]
     assert len(list(done.store.targets_path.iterdir())) == 1
+    assert small_run(recipe, tmp_path).started == [], "who asks for no retry gets none"
+    done.store.set_aside(done.records[0])
     small_run(recipe, tmp_path)
     assert not done.store.targets_path.exists()
 
@@ -239,6 +241,8 @@ def test_a_cell_that_fails_is_recorded_and_harms_no_other(
     assert state.keys() == fresh.keys()
     assert all(torch.equal(state[name], fresh[name]) for name in fresh)
     monkeypatch.undo()
+    for record in failed:
+        run.store.set_aside(record)
     retried = small_run(recipe, tmp_path)
     assert [cell.key for cell in retried.started] == [record.key for record in failed]
     assert results(retried.records) == expected

@@ -1,13 +1,6 @@
-"""A base that two processes have between them."""
+"""What a base that several processes have between them refuses; tests/experiments/test_lockstep.py has one at work."""
 
 from __future__ import annotations
-
-import json
-import os
-import socket
-import subprocess
-import sys
-from typing import Any
 
 import pytest
 import torch
@@ -17,49 +10,6 @@ from ia2_eval.errors import UserError
 from ia2_eval.lm.base_model import Base, load, locate
 from ia2_eval.lm.merged import merged_adapter
 from ia2_eval.lm.sharded import join, joined, launched_as_group, refuse_group
-from tests.lm import sharded_evaluation
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes says."""
-    out = tmp_path_factory.mktemp("sharded")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    group["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    running = [
-        subprocess.Popen(
-            [sys.executable, sharded_evaluation.__file__, str(out)],
-            env=os.environ | group | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        said = [process.communicate(timeout=120)[1] for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    assert [process.returncode for process in running] == [0, 0], "\n".join(said)
-    return [json.loads((out / f"{rank}.json").read_text()) for rank in range(2)]
-
-
-def test_all_processes_answer_what_one_alone_does(told: list[dict[str, Any]]) -> None:
-    alone = sharded_evaluation.answers(load(locate(Base(model="embedded")), "cpu"))
-    assert told[0] == told[1]
-    for model in ("base", "adapter"):
-        mine, theirs = alone[model], told[0]["answers"][model]
-        assert theirs["texts"] == mine["texts"]
-        assert theirs["likelihoods"] == pytest.approx(mine["likelihoods"], abs=1e-5)
-    assert alone["base"] != alone["adapter"]
-
-
-def test_what_needs_whole_weights_is_refused(told: list[dict[str, Any]]) -> None:
-    assert "Full fine-tuning needs whole weights in every process" in told[0]["refusals"]["full"]
-    assert "the `paper` protocol evaluates adapters merged into whole weights" in told[0]["refusals"]["merged"]
 
 
 def test_sharded_weights_are_not_merged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ from ia2_eval.errors import UserError
 from ia2_eval.experiments.adapt_cell import adapter_of
 from ia2_eval.experiments.batch_sizes import BatchSizes
 from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.cost.counting import WorkCounter, kind_of, reader
 from ia2_eval.experiments.cost.lengths import Lengths
 from ia2_eval.experiments.cost.rates import Rates, Timing
 from ia2_eval.experiments.cost.start_up import start_seconds
-from ia2_eval.experiments.cost.work import WorkCounter, kind_of, reader
 from ia2_eval.experiments.evaluate import Evaluator
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store

@@ -12,8 +12,8 @@ from ia2_eval.benchmarks.training_set import DEV_SIZE
 from ia2_eval.experiments.adapt_cell import adapter_of
 from ia2_eval.experiments.adapter_specs import Full, Ia3, Lora
 from ia2_eval.experiments.cell import Cell
+from ia2_eval.experiments.cost.counting import Teaching
 from ia2_eval.experiments.cost.lengths import Lengths
-from ia2_eval.experiments.cost.work import Teaching
 from ia2_eval.lm.base_model import BaseFiles
 from ia2_eval.lm.size import ADAPTER_VALUE_BYTES, ModelSize, trainable_parameters
 from ia2_eval.scoring.model_answers import TOP, NextToken

@@ -11,10 +11,11 @@ from ia2_eval.commands import quieten
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.cost.calibration import BUDGET, Calibration, calibrate, weights_on_disk
+from ia2_eval.experiments.cost.counting import WorkCounter
 from ia2_eval.experiments.cost.disk import Disk, disk
 from ia2_eval.experiments.cost.lengths import SAMPLE, Lengths
 from ia2_eval.experiments.cost.schedule import makespan
-from ia2_eval.experiments.cost.work import Work, WorkCounter, total
+from ia2_eval.experiments.cost.work import Work, total
 from ia2_eval.experiments.engines.groups import Group, groups
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.lm.base_model import BaseFiles

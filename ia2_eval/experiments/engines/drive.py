@@ -70,14 +70,11 @@ def drive(sweep: Sweep, engine: Engine, progress: Progress) -> list[Record]:
     keys = [cell.key for cell in sweep.cells]
     ledger = Ledger(store, keys, progress.damaged)
     ledger.refresh()
-    if ledger.unsettled:
-        with (
-            working_in(store, "driver") as place,
-            place.tidied(ledger),
-            remembered() as interruption,
-            engine.start(sweep) as workers,
-        ):
-            _watch(ledger, workers, place, progress, interruption)
+    if ledger.unsettled or store.work_path.exists():  # of a driver that was killed before it tidied up
+        with working_in(store, "driver") as place, place.tidied(ledger):
+            if ledger.unsettled:
+                with remembered() as interruption, engine.start(sweep) as workers:
+                    _watch(ledger, workers, place, progress, interruption)
     clear_targets(store, sweep.settings, ledger)
     return [ledger.records[key] for key in keys]
 

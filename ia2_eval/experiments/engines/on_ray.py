@@ -86,7 +86,7 @@ def _nodes(address: str | None) -> list[_Node]:
         own = {"include_dashboard": False, "object_store_memory": 100 * 2**20} if address is None else {}
         try:
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises bare ones, too
             where = f"use the Ray cluster at --ray-address {address!r}" if address else "start Ray on this machine"
             raise UserError(f"cannot {where}: {str(error).strip()}") from error
     return [

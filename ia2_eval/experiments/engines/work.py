@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.engines.groups import Group
 from ia2_eval.experiments.ledger import MOST_ATTEMPTS, Ledger
+from ia2_eval.experiments.lockstep import wait_for_followers
 from ia2_eval.experiments.ownership.leases import Leases
 from ia2_eval.experiments.provenance import provenance
 from ia2_eval.experiments.record import Record
@@ -32,6 +34,10 @@ class LeasedStore(Store):
     def write_record(self, record: Record) -> None:
         if self.leases.holds(record.key):
             super().write_record(record)
+
+    def write_adapters(self, write: Mapping[str, Callable[[Path], None]]) -> None:
+        super().write_adapters(write)
+        wait_for_followers()  # they read them
 
 
 @dataclass

@@ -16,7 +16,7 @@ from ia2_eval.experiments.cost.show import byte_count
 from ia2_eval.experiments.ownership.processes import PATIENCE, Processes
 from ia2_eval.experiments.ownership.workplace import working_in
 from ia2_eval.experiments.store import Store
-from ia2_eval.experiments.upkeep.leftovers import KINDS, Leftover, find_leftovers
+from ia2_eval.experiments.upkeep.leftovers import KINDS, Leftover, find_leftovers, size_of
 from ia2_eval.experiments.upkeep.state import read_state, see
 
 SHOWN = 3
@@ -31,36 +31,44 @@ def collect_garbage(directory: Path, console: Console, *, delete: bool, every_pa
     Raises:
         UserError: it is no run's directory; or it is to be deleted while processes work there.
     """
-    state = read_state(directory)
-    if not delete:
-        living = {seen.process.id for seen in state.processes if seen.life != "ended"}
-        found = find_leftovers(state, living)
+    if delete:
+        found = _delete(directory, console)
         _print(found, directory, every_path, console)
-        if state.plan is None:
-            console.print("no plan.json that can be read: adapters and samples without a record are left alone")
-        if unknown := sum(seen.life == "not known" for seen in state.processes):
-            minute = f"{unknown} of other machines may be alive: --delete watches them for a minute"
-            console.print(f"of {len(state.processes)} processes, {minute}", highlight=False)
         if found:
-            console.print(Text(f"nothing is deleted yet: ia2-eval gc {directory} --delete"), soft_wrap=True)
+            console.print(f"{_counted(len(found), 'path', 'paths')} deleted", highlight=False)
         return
+    state = read_state(directory)
+    found = find_leftovers(state, {seen.process.id for seen in state.processes if seen.life != "ended"})
+    _print(found, directory, every_path, console)
+    if state.plan is None:
+        console.print("no plan.json that can be read: adapters and samples without a record are left alone")
+    if unknown := sum(seen.life == "not known" for seen in state.processes):
+        note = "may be alive: --delete watches for a minute whether they are"
+        console.print(f"{_counted(unknown, 'worker or driver', 'workers or drivers')} of other machines {note}")
+    if found:
+        console.print(Text(f"nothing is deleted yet: ia2-eval gc {directory} --delete"), soft_wrap=True)
+
+
+def _delete(directory: Path, console: Console) -> list[Leftover]:
+    """What was deleted."""
+    read_state(directory)  # refuses what is no run's directory
     store = Store(directory)
-    if unnamed := _unnamed(store):
+    if nameless := _nameless(store):
         time.sleep(SECONDS_TO_BEGIN)
-    dead = _require_alone(store, console)
-    for name in dead:
-        Processes(store.processes_path).path(name).unlink(missing_ok=True)
-    # As a rescoring, it keeps runs out; what is found now is what nobody else can change.
-    with working_in(store, "rescore") as place:
-        found = find_leftovers(read_state(directory), {place.presence.id, *(_unnamed(store) - unnamed)})
+    ended = _require_alone(store, console)
+    paths = [Processes(store.processes_path).path(name) for name in ended]
+    found = [Leftover("heartbeats", path, size_of(path)) for path in paths]
+    for path in paths:
+        path.unlink(missing_ok=True)
+    with working_in(store, "rescore") as place:  # as such it keeps runs out, and what is found now is nobody's
+        beginning = _nameless(store) - nameless - set(ended)
+        found += find_leftovers(read_state(directory), {place.presence.id, *beginning})
         for leftover in found:
             _remove(leftover.path)
-    _print(found, directory, every_path, console)
-    if found:
-        console.print(f"{_counted(len(found), 'path')} deleted", highlight=False)
+    return found
 
 
-def _unnamed(store: Store) -> set[str]:
+def _nameless(store: Store) -> set[str]:
     """Names of processes that have a folder and no heartbeat: they have ended, or are about to begin."""
     folders = {path.name for path in (store.work_path / "partial").glob("*")}
     return folders - {path.stem for path in store.processes_path.glob("*.json")}
@@ -119,5 +127,5 @@ def _print(found: Sequence[Leftover], directory: Path, every_path: bool, console
     console.print(rows)
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"

@@ -40,7 +40,7 @@ def retry_failed(directory: Path, cause: str | None, console: Console) -> None:
             with suppress(FileNotFoundError):  # another command was faster
                 store.set_aside(record)
                 counts[each.said] += 1
-    for said, count in counts.most_common():
+    for said, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         console.print(Text(f"{count:,} x {said}"), soft_wrap=True)
     console.print(
         Text(

@@ -48,7 +48,7 @@ def causes(failed: Sequence[Glance]) -> list[Cause]:
         Cause(cause, len(members), sum(member.transient for member in members), members[0])
         for cause, members in groups.items()
     ]
-    return sorted(found, key=lambda each: -each.failed)
+    return sorted(found, key=lambda each: (-each.failed, each.cause))
 
 
 def status_command(directory: Path, console: Console, *, check: bool, watch: bool, as_json: bool) -> None:
