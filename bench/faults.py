@@ -61,9 +61,7 @@ def main() -> None:
                     command(recipe, out, "--workers", str(WORKERS)), env=environment(), stdout=said, stderr=said
                 )
 
-        disturbed = disturb(
-            start, victims, ROLES, puts, log, arguments.seed, arguments.minutes, arguments.every
-        )
+        disturbed = disturb(start, victims, ROLES, puts, log, arguments.seed, arguments.minutes, arguments.every)
         time.sleep(1)  # workers of a driver that was given up end now
         raise SystemExit(report(disturbed, seconds, out, faults(out, reference, puts)))
 

@@ -110,7 +110,6 @@ def main() -> None:
         for name, command in {
             "status": ["status", folder],
             "status --json": ["status", folder, "--json"],
-            "status --check": ["status", folder, "--check"],
             "gc": ["gc", folder],
         }.items():
             taken = [seconds(command) for _ in range(arguments.repeats)]

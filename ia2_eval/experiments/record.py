@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any, Literal
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.frozen import Frozen
@@ -102,14 +102,17 @@ class Record(Frozen):
     evaluations: tuple[Evaluation, ...] = ()
 
 
+DIGEST = b',\n "digest": '
+
+
 class NewerRecordError(ValueError):
     """A record that a later version of this package wrote."""
 
 
 def dump_record(record: Record) -> bytes:
-    """A record as its file has it: with a digest of its content, by which a change by hand is found."""
-    content = json.loads(record.model_dump_json())
-    return (json.dumps(content | {"digest": _digest(content)}, indent=1, ensure_ascii=False) + "\n").encode()
+    """A record as its file has it: last, a digest of all that stands before, by which a change by hand is found."""
+    content = record.model_dump_json(indent=1).removesuffix("\n}").encode()
+    return content + DIGEST + f'"{_digest(content)}"\n}}\n'.encode()
 
 
 def parse_record(content: bytes, stem: str) -> Record:
@@ -119,7 +122,20 @@ def parse_record(content: bytes, stem: str) -> Record:
         NewerRecordError: its schema is of a later version.
         ValueError: the content is no record, that of another cell than the file name says, or it was altered.
     """
-    read = json.loads(content)
+    record = Record.model_validate(read_unaltered(content))
+    if not stem == record.key == record.cell.key:
+        raise ValueError(f"file name, key {record.key} and key of its cell {record.cell.key} differ: it was altered")
+    return record
+
+
+def read_unaltered(content: bytes) -> dict[str, Any]:
+    """The JSON form of a record, of which only schema and digest are looked at.
+
+    Raises:
+        NewerRecordError: its schema is of a later version.
+        ValueError: it is no JSON object, or it was altered.
+    """
+    read = from_json(content)
     if not isinstance(read, dict):
         raise ValueError("it is no record")
     version = read.get("schema_version", SCHEMA_VERSION)
@@ -127,14 +143,11 @@ def parse_record(content: bytes, stem: str) -> Record:
         raise NewerRecordError(
             f"schema version {version}, this ia2-eval knows versions up to {SCHEMA_VERSION}: update ia2-eval"
         )
-    digest = read.pop("digest", None)  # early records have none
-    record = Record.model_validate_json(json.dumps(read))
-    if not stem == record.key == record.cell.key:
-        raise ValueError(f"file name, key {record.key} and key of its cell {record.cell.key} differ: it was altered")
-    if digest not in (None, _digest(read)):
+    digest = read.pop("digest", None)
+    if digest is not None and digest != _digest(content.rpartition(DIGEST)[0]):  # early records have none
         raise ValueError("its content does not fit its digest: it was altered")
-    return record
+    return read
 
 
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -13,7 +13,7 @@ from ia2_eval.benchmarks import BenchmarkData
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.engines.choice import Chosen, EngineChoice, choose
+from ia2_eval.experiments.engines.choice import Chosen, EngineChoice, choose, gpus
 from ia2_eval.experiments.engines.drive import drive
 from ia2_eval.experiments.engines.sweep import Sweep
 from ia2_eval.experiments.lockstep import follow, leading, leads, refuse_workers, require_fit
@@ -97,6 +97,7 @@ def run_recipe(
         with watch(len(planned.cells), done, console) as progress, leading():
             records = _run(planned, store, chosen, progress)
         store.write_plan(planned.cells)  # once more: a driver of another recipe may have written at the same moment
+        store.clear_partial(process_id())
     except KeyboardInterrupt:
         finished = sum(store.done(cell) is not None for cell in planned.cells)
         console.print(
@@ -177,9 +178,22 @@ def dry_run(
     """
     planned = plan_recipe(path, out, overrides, settings, weights=False)
     store = Store(out)
-    print_plan(planned.cells, sum(store.done(cell) is not None for cell in planned.cells), console)
+    done = {cell.key for cell in planned.cells if store.done(cell)}
+    print_plan(planned.cells, len(done), console)
     print_data_notes(planned.data, console)
+    from ia2_eval.experiments.cost.estimate import estimate
+    from ia2_eval.experiments.cost.show import print_estimate
+
+    with console.status("measuring on this machine, for half a minute or so"):
+        found = estimate(planned.cells, done, planned.files, settings, _numbers_of_workers(choice))
+    print_estimate(found, console)
     return 0
+
+
+def _numbers_of_workers(choice: EngineChoice) -> list[int]:
+    """What to tell the time for: the number asked for, beside what is often there."""
+    usual = (1, 8, 64) if gpus() else (1, 2)
+    return sorted({*usual, choice.workers or 1})
 
 
 def _refuse_unfit(recipe: Recipe, files: BaseFiles) -> None:

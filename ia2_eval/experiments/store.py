@@ -205,8 +205,11 @@ class Store:
                 complete.rmdir()
 
     def clear_partial(self, process: str) -> None:
-        """Remove what a process that has ended had not finished writing."""
+        """Remove what a process has not finished writing, and will not; folders go with the last that was in them."""
         shutil.rmtree(self.partial_path(process), ignore_errors=True)
+        for folder in (self.work_path / "partial", self.work_path):
+            with suppress(OSError):  # another process has something there
+                folder.rmdir()
 
     def write_plan(self, cells: Iterable[Cell]) -> None:
         """Add cells to `plan.json`, which says what a complete run of this directory has: key -> cell, latest last.

@@ -150,7 +150,9 @@ def test_a_fault_of_storage_says_how_to_mend_it(error: Exception, said: str) -> 
 
 
 def test_other_exceptions_pass() -> None:
-    for error in (UserError("as it is"), ValueError("bad"), ConnectionError("gone"), KeyboardInterrupt()):
+    said = UserError("as it is")
+    said.__cause__ = OSError(errno.EROFS, "x")
+    for error in (said, ValueError("bad"), ConnectionError("gone"), KeyboardInterrupt()):
         with pytest.raises(type(error)) as raised, no_cells_faults(Path("out")):
             raise error
         assert raised.value is error

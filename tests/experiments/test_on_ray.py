@@ -27,6 +27,8 @@ from tests.experiments.small_runs import results, small_recipe, small_run
 
 PATIENCE = 120.0
 """Seconds."""
+STARTS = 3
+"""Of Ray, at most."""
 RECIPE = small_recipe(methods=["no_icl", "icl", "sft"], seeds=[0, 1])
 CPU = Settings(device="cpu")
 
@@ -35,17 +37,17 @@ CPU = Settings(device="cpu")
 def cluster() -> Iterator[None]:
     """Of this machine, with two CPUs however many it has, and no GPU."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ia2-eval[ray]'")
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            "local",
-            num_cpus=2,
-            num_gpus=0,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            object_store_memory=100 * 2**20,
-        )
+        for attempt in range(STARTS):
+            try:
+                ray.init("local", num_cpus=2, num_gpus=0, object_store_memory=100 * 2**20, **quiet)
+                break
+            except Exception:  # a bare one after 30 s, which a busy machine may need for it
+                ray.shutdown()
+                if attempt == STARTS - 1:
+                    raise
         yield
         ray.shutdown()
 

@@ -52,7 +52,7 @@ def ended() -> int:
 
 
 def here(processes: Processes, pid: int, name: str = "near", beat: int = 0) -> str:
-    process = Process(id=name, role="worker", host="h", machine=processes_module._machine(), pid=pid, beat=beat)
+    process = Process(id=name, role="worker", host="h", machine=processes_module.this_machine(), pid=pid, beat=beat)
     processes.path(name).write_text(process.model_dump_json())
     return name
 
@@ -144,7 +144,9 @@ def test_a_heart_beats_while_its_process_works(
         assert first and first.pid == os.getpid() and first.role == "worker" and not processes.is_dead(first.id)
         presence.doing("training", ["x", "y"])
         now = processes.read(process_id())
-        assert now and (now.doing, now.cells) == ("training", ("x", "y")), "at once: it may be killed in the next moment"
+        assert now and (now.doing, now.cells) == ("training", ("x", "y")), (
+            "at once: it may be killed in the next moment"
+        )
         presence.doing("training: step 3")
         deadline = time.monotonic() + 10
         while (now := processes.read(process_id())) and (now.doing != "training: step 3" or now.beat < first.beat + 4):
@@ -155,9 +157,7 @@ def test_a_heart_beats_while_its_process_works(
     assert not [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
 
 
-def test_a_full_disk_stops_no_heart(
-    processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_stops_no_heart(processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes_module, "BEAT_SECONDS", 0.01)
     write, full = processes_module.write_atomically, False
 

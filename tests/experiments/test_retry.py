@@ -66,7 +66,7 @@ def test_one_cause(cause: str, chosen: list[int], store: Store, records: list[Re
 
 def test_a_cause_that_no_cell_has(store: Store, records: list[Record]) -> None:
     with pytest.raises(
-        UserError, match=r"^--cause 'ValueError: \[5\] is no shape' is in none\. Did you mean 'ValueE.*\[4\]"
+        UserError, match=r"^--cause 'ValueError: \[5\] is no shape' is in the .*\. Did you mean 'ValueE.*\[4\]"
     ):
         retried(store.directory, "ValueError: [5] is no shape")
     assert left(store, records) == []

@@ -29,7 +29,7 @@ from tests.leaderboard.synthetic_run import make_record
 
 def shown(directory: Path, width: int = 200, **options: bool) -> str:
     console = Console(file=io.StringIO(), width=width)
-    status_command(directory, console, **{"check": False, "watch": False, "as_json": False} | options)
+    status_command(directory, console, **{"watch": False, "as_json": False} | options)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -244,7 +244,7 @@ app(["status", *sys.argv[1:]], standalone_mode=False)
 heavy = {"torch", "transformers", "lm_eval", "pandas", "ray", "peft"} & set(sys.modules)
 assert not heavy, heavy
 """
-    subprocess.run([sys.executable, "-c", code, str(tmp_path), "--check"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 import torch
-from ia2_training import TargetCache
+from ia2_training import TargetCache, target_cache
 
 from ia2_eval.atomic import write_atomically
 from ia2_eval.errors import UserError
@@ -158,11 +158,23 @@ def test_adapters_that_cannot_be_written_leave_nothing(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_targets_that_cannot_be_written_leave_nothing(disk: Path) -> None:
-    fill(disk, 0)
-    cache = TargetCache(disk / "targets", "base")
+@pytest.mark.parametrize("full", [True, False], ids=["a full disk", "half a file"])
+def test_targets_that_cannot_be_written_leave_nothing(
+    full: bool, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("os error 28")
+
+    if full:
+        directory: Path = request.getfixturevalue("disk")
+        fill(directory, 0)
+    else:
+        directory = tmp_path
+        monkeypatch.setattr(target_cache, "save_file", half)
+    cache = TargetCache(directory / "targets", "base")
     targets: Any = type("Targets", (), {"response_ids": (1,), "activations": torch.zeros(9000)})
     targets.log_probabilities = targets.token_ids = None
     with pytest.raises(Exception, match="os error 28"):
         cache._write("key", [targets], 0)
-    assert files(disk) == ["filler"]
+    assert files(directory) == (["filler"] if full else [])

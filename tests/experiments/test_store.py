@@ -285,7 +285,7 @@ def test_what_a_process_writes_is_nobody_elses(tmp_path: Path) -> None:
     assert list(store.partial_path(process_id()).iterdir()) == []
     store.clear_partial(process_id())
     store.clear_partial("never heard of")
-    assert list((tmp_path / ".work" / "partial").iterdir()) == []
+    assert not (tmp_path / ".work").exists()
 
 
 def test_failed_records_are_set_aside_one_beside_the_other(tmp_path: Path) -> None:

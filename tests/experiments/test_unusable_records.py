@@ -56,11 +56,9 @@ def test_a_truncated_record_is_damaged_and_its_cell_left(tmp_path: Path) -> None
     assert counts(shown(tmp_path))["left"] == "1" and "damaged" not in shown(tmp_path)
 
 
-def test_a_record_changed_by_hand_is_found_by_who_uses_it(tmp_path: Path) -> None:
-    """Not by a mere look, which is to be quick."""
+def test_a_record_changed_by_hand_is_found(tmp_path: Path) -> None:
     store = spoiled(tmp_path, changed_by_hand(RECORD), RECORD.key)
-    assert counts(shown(tmp_path))["done"] == "3"
-    text = shown(tmp_path, check=True)
+    text = shown(tmp_path)
     assert counts(text) == {"done": "2", "running": "0", "failed": "0", "left": "1"}
     assert f"records/{RECORD.key}.json: its content does not fit its digest: it was altered: damaged; the next" in text
     assert read_run(tmp_path).faults == (

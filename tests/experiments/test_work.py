@@ -89,7 +89,9 @@ def test_what_another_process_has_done_is_not_run(office: Offices) -> None:
     assert mine.told == [done]
 
 
-def test_what_is_done_between_the_look_and_the_lease_is_not_run(office: Offices, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_done_between_the_look_and_the_lease_is_not_run(
+    office: Offices, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = office(CELLS)
     acquire = Leases.acquire
     done = record_of(CELLS[0])

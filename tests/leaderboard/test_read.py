@@ -38,8 +38,8 @@ def _metric(name, value):
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
-        (lambda path: path.write_text(path.read_text()[:100]), "Invalid JSON"),
-        (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
+        (lambda path: path.write_text(path.read_text()[:100]), "line 1 column"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "line 1 column 1"),
         (_alter(lambda content: content.update(schema_version=99)), "schema version 99"),
         (_alter(lambda content: content.update(surplus=1)), "surplus: Extra inputs"),
         (_alter(lambda content: content["cell"].update(seed=5)), "altered"),

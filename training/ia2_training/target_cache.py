@@ -11,10 +11,10 @@ import hashlib
 import json
 import logging
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -173,7 +173,7 @@ class TargetCache:
         for name in sorted(tensors):
             _add(checksum, name, tensors[name])
         self.directory.mkdir(parents=True, exist_ok=True)
-        partial = self._path(key).with_suffix(f".{os.getpid()}.partial")
+        partial = self._path(key).with_suffix(f".{uuid4().hex[:12]}.partial")  # machines may share the directory
         try:
             save_file(tensors, partial, metadata=metadata | {"checksum": checksum.hexdigest()})
             partial.replace(self._path(key))

@@ -60,24 +60,24 @@ def choose(choice: EngineChoice, settings: Settings) -> Chosen:
 
 
 def _choose_here(choice: EngineChoice, settings: Settings) -> Chosen:
-    gpus = _gpus() if settings.device in (None, "cuda", "auto") else []
+    there = gpus() if settings.device in (None, "cuda", "auto") else []
     each = choice.gpus_per_worker
     if settings.device == "auto" and each == 1:
-        each = max(1, len(gpus))  # one model over all of them
-    if choice.gpus_per_worker > len(gpus) and choice.gpus_per_worker > 1:
-        raise UserError(f"--gpus-per-worker is {each}, and this machine has {len(gpus)} GPUs")
-    room = len(gpus) // each if gpus else cores()
-    workers = choice.workers or (room if gpus else 1)
+        each = max(1, len(there))  # one model over all of them
+    if choice.gpus_per_worker > len(there) and choice.gpus_per_worker > 1:
+        raise UserError(f"--gpus-per-worker is {each}, and this machine has {len(there)} GPUs")
+    room = len(there) // each if there else cores()
+    workers = choice.workers or (room if there else 1)
     if workers > room:
-        what = f"GPUs for {room} with {each} each" if gpus else f"{room} CPU cores"
+        what = f"GPUs for {room} with {each} each" if there else f"{room} CPU cores"
         raise UserError(f"--workers is {workers}, and this machine has {what}: give a smaller number")
-    if workers == 1 and (each == 1 or len(gpus) == each):
+    if workers == 1 and (each == 1 or len(there) == each):
         return Chosen(None, 1, settings)
-    divided = tuple(tuple(gpus[i * each : (i + 1) * each]) for i in range(workers)) if gpus else None
+    divided = tuple(tuple(there[i * each : (i + 1) * each]) for i in range(workers)) if there else None
     return Chosen(LocalEngine(divided), workers, settings)
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 

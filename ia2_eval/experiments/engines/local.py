@@ -60,8 +60,11 @@ class _Worker:
     said: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     heard: int = 0
     """Bytes of `said` that were read."""
+    last: str = ""
+    """Line that this process wrote."""
 
     def start(self) -> None:
+        self.last = ""
         # A session of its own: Ctrl-C in the terminal is the driver's to deal with.
         self.process = subprocess.Popen(
             COMMAND,
@@ -84,7 +87,9 @@ class _Worker:
         written = os.pread(self.said.fileno(), os.fstat(self.said.fileno()).st_size - self.heard, self.heard)
         whole = written[: written.rfind(b"\n") + 1]
         self.heard += len(whole)
-        return [f"worker {self.number}: {line}" for line in whole.decode(errors="replace").splitlines()]
+        lines = whole.decode(errors="replace").splitlines()
+        self.last = lines[-1] if lines else self.last
+        return [f"worker {self.number}: {line}" for line in lines]
 
 
 @dataclass
@@ -99,8 +104,8 @@ class LocalWorkers:
             assert worker.process
             status = worker.process.poll()
             said = worker.news()
-            if status == 2 and said:
-                raise UserError(said[-1].partition("error: ")[2] or said[-1])
+            if status == 2 and worker.last:  # which may have been read before it ended
+                raise UserError(worker.last.removeprefix("error: "))
             lines += said
             if status == 1:
                 raise WorkerError("\n".join([*lines, f"worker {worker.number} met with an error that no cell made"]))

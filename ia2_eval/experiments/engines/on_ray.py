@@ -11,8 +11,9 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ia2_eval import __version__
@@ -88,7 +89,7 @@ def _nodes(address: str | None) -> list[_Node]:
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **own)
         except Exception as error:  # Ray raises bare ones, too
             where = f"use the Ray cluster at --ray-address {address!r}" if address else "start Ray on this machine"
-            raise UserError(f"cannot {where}: {str(error).strip()}") from error
+            raise UserError(f"cannot {where}: {str(error).strip()} Try again if the machine is busy.") from error
     return [
         _Node(int(node["Resources"].get("GPU", 0)), int(node["Resources"].get("CPU", 0)))
         for node in ray.nodes()
@@ -124,11 +125,13 @@ class RayEngine:
     @contextmanager
     def start(self, sweep: Sweep) -> Iterator[RayWorkers]:
         started = RayWorkers(sweep.model_dump_json(), self.gpus, sweep.workers)
-        try:
-            started.look_after()
-            yield started
-        finally:
-            started.end()
+        # Ray tells at length there what befalls its nodes, of which the driver tells in a line; a run writes elsewhere.
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            try:
+                started.look_after()
+                yield started
+            finally:
+                started.end()
 
 
 @dataclass
@@ -232,7 +235,7 @@ class _Task:
                     raise _LostError("cancelled") from None
                 raise _of_worker(error) from None
             except RayError as error:
-                raise _LostError(f"{type(error).__name__}: {_first_line(error)}") from None
+                raise _LostError(f"{type(error).__name__}: {_first_sentence(error)}") from None
             self.started = True
             yield news
 
@@ -247,8 +250,8 @@ def _of_worker(error: Any) -> UserError | WorkerError:
     return WorkerError(str(error))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0]
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".") or "no reason given"
 
 
 def _work(number: int, sweep: str, environment: dict[str, str], version: str) -> Iterator[News]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.engines.groups import Group
-from ia2_eval.experiments.ledger import MOST_ATTEMPTS, Ledger
+from ia2_eval.experiments.ledger import MOST_ATTEMPTS, Ledger, is_settled
 from ia2_eval.experiments.lockstep import wait_for_followers
 from ia2_eval.experiments.ownership.leases import Leases
 from ia2_eval.experiments.provenance import provenance
@@ -93,7 +93,7 @@ class Worker:
     def _note(self, record: Record) -> None:
         """Take note of what is written, and let go of the cell."""
         self.ledger.settle([record])
-        if record.status == "ok":
+        if is_settled(record):
             self.store.leases.forget(record.key)
         else:
             self.store.leases.release(record.key)

@@ -102,9 +102,7 @@ class Leases:
         """Whether this process is the owner, and was not taken for dead."""
         generation = self._held.get(key)
         return (
-            generation is not None
-            and self._owner(key, generation) == process_id()
-            and self._is_last(key, generation)
+            generation is not None and self._owner(key, generation) == process_id() and self._is_last(key, generation)
         )
 
     def deaths(self, key: str) -> int:

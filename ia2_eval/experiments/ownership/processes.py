@@ -28,7 +28,7 @@ BEAT_SECONDS = 5.0
 PATIENCE = 60.0
 """Twelve beats: a file server may be slow, and one process too many in a cell is worse than a minute's wait."""
 
-Role = Literal["driver", "worker", "rescore"]
+Role = Literal["driver", "worker", "rescore", "gc"]
 
 
 class Process(Frozen):
@@ -47,7 +47,7 @@ class Process(Frozen):
 
 
 @cache
-def _machine() -> str:
+def this_machine() -> str:
     """This host since it was started and, in a container, the container."""
     parts = [socket.gethostname()]
     try:
@@ -112,7 +112,7 @@ class Processes:
 
 def _is_gone(process: Process) -> bool:
     """Whether a process of this machine has ended; of other machines this cannot be said."""
-    if process.machine != _machine():
+    if process.machine != this_machine():
         return False
     import psutil
 
@@ -134,7 +134,7 @@ class Presence:
         """
         self._path, self._scratch = processes.path(process_id()), scratch
         self._process = Process(
-            id=process_id(), role=role, host=socket.gethostname(), machine=_machine(), pid=os.getpid()
+            id=process_id(), role=role, host=socket.gethostname(), machine=this_machine(), pid=os.getpid()
         )
         self._lock = threading.Lock()
 

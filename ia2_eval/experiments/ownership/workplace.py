@@ -12,6 +12,9 @@ from ia2_eval.experiments.ownership.leases import Leases
 from ia2_eval.experiments.ownership.processes import Presence, Process, Processes, Role, process_id
 from ia2_eval.experiments.store import Store
 
+ALONE: dict[Role, str] = {"rescore": "being rescored", "gc": "being cleared"}
+"""Roles of processes that bear no others beside them, and what they do."""
+
 
 @dataclass(frozen=True)
 class Workplace:
@@ -47,24 +50,27 @@ def working_in(store: Store, role: Role) -> Iterator[Workplace]:
     """Work in a run's directory within the context.
 
     Raises:
-        UserError: it cannot be written to, or its records are being rescored.
+        UserError: it cannot be written to, or somebody works in it who must be alone, or this process must be.
     """
     processes = Processes(store.processes_path)
-    _refuse([process for process in processes.living() if "rescore" in (role, process.role)], store)
+    _refuse([process for process in processes.living() if {role, process.role} & ALONE.keys()], store)
     presence = Presence(processes, role, store.partial_path(process_id()))
     try:
         with presence.beating():
             store.place_adapters()
             yield Workplace(store, presence, processes, Leases(store.leases_path, processes))
     finally:
-        store.clear_partial(presence.id)
-        for folder in (store.leases_path, store.processes_path, store.work_path / "partial", store.work_path):
+        for folder in (store.leases_path, store.processes_path):
             with suppress(OSError):  # another process has something there
                 folder.rmdir()
+        store.clear_partial(presence.id)
 
 
 def _refuse(others: list[Process], store: Store) -> None:
     if others:
-        what = {"driver": "running", "worker": "running", "rescore": "being rescored"}[others[0].role]
+        what = ALONE.get(others[0].role, "running")
         where = f"{others[0].host}, process {others[0].pid}"
-        raise UserError(f"{str(store.directory)!r} is {what} ({where}): try again when that has ended")
+        raise UserError(
+            f"{str(store.directory)!r} is {what} ({where}): try again when that has ended. "
+            f"Where it was killed on another machine, `ia2-eval gc {store.directory} --delete` finds out"
+        )

@@ -14,9 +14,6 @@ Directory = Annotated[Path, typer.Argument(help="The --out of a run.")]
 def status(
     directory: Directory,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Read every record in full: finds those that were changed by hand.")
-    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Watch up to 15 s which processes of other machines are alive.")
     ] = False,
@@ -24,7 +21,7 @@ def status(
     """What is done, what is running, what failed and why, what is left, and how long that takes."""
     from ia2_eval.experiments.upkeep.status import status_command
 
-    status_command(directory, Console(), check=check, watch=watch, as_json=as_json)
+    status_command(directory, Console(), watch=watch, as_json=as_json)
 
 
 def retry(

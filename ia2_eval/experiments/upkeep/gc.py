@@ -60,7 +60,7 @@ def _delete(directory: Path, console: Console) -> list[Leftover]:
     found = [Leftover("heartbeats", path, size_of(path)) for path in paths]
     for path in paths:
         path.unlink(missing_ok=True)
-    with working_in(store, "rescore") as place:  # as such it keeps runs out, and what is found now is nobody's
+    with working_in(store, "gc") as place:  # which keeps runs out, and what is found now is nobody's
         beginning = _nameless(store) - nameless - set(ended)
         found += find_leftovers(read_state(directory), {place.presence.id, *beginning})
         for leftover in found:

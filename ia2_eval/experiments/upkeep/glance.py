@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.faults import VARYING
-from ia2_eval.experiments.record import SCHEMA_VERSION, NewerRecordError, parse_record
+from ia2_eval.experiments.record import NewerRecordError, read_unaltered
 from ia2_eval.frozen import one_line
 
 READERS = 16
@@ -32,25 +31,26 @@ class Kind(NamedTuple):
     adapter: str | None
 
 
+UNKNOWN = Kind("unknown", None, "unknown", None)
+
+
 class Glance(NamedTuple):
     """What is seen of a record."""
 
     key: str
     status: Literal["ok", "failed", "damaged", "newer"]
-    cell: Fields = {}  # noqa: RUF012 - a mapping without methods to change it
+    kind: Kind = UNKNOWN
     seconds: float = 0.0
     """Wall time of the cell."""
     said: str = ""
     """Of a failed cell its cause, of a file that cannot be used what is wrong with it."""
     transient: bool = False
-
-    @property
-    def kind(self) -> Kind:
-        return kind_of(self.cell)
+    cell: Fields | None = None
+    """Of a failed cell."""
 
     @property
     def label(self) -> str:
-        return label_of(self.cell)
+        return label_of(self.cell or {})
 
 
 def kind_of(cell: Fields) -> Kind:
@@ -72,22 +72,16 @@ def label_of(cell: Fields) -> str:
         return " ".join(str(cell[name]) for name in ("source", "method") if name in cell) or "unknown cell"
 
 
-def glances(folder: Path, check: bool = False) -> dict[str, Glance]:
-    """All records in a folder by key, in the order of their names.
-
-    Args:
-        folder: of the records; it may be absent.
-        check: read each in full, which finds those that were altered by hand and takes five times as long.
-    """
+def glances(folder: Path) -> dict[str, Glance]:
+    """All records in a folder, which may be absent, by key, in the order of their names."""
     try:
         with os.scandir(folder) as entries:
             paths = sorted(entry.path for entry in entries if entry.name.endswith(".json"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    read = _checked if check else _look
 
     def look_at(some: Sequence[str]) -> list[Glance | None]:
-        return [_read(Path(path), read) for path in some]
+        return [_read(Path(path)) for path in some]
 
     with ThreadPoolExecutor(READERS) as pool:
         return {found.key: found for part in pool.map(look_at, _parts(paths)) for found in part if found}
@@ -99,10 +93,10 @@ def _parts(paths: Sequence[str]) -> Iterator[Sequence[str]]:
         yield paths[start : start + size]
 
 
-def _read(path: Path, read: Callable[[bytes, str], Glance]) -> Glance | None:
+def _read(path: Path) -> Glance | None:
     """None of a file that was taken away in the meantime."""
     try:
-        return read(path.read_bytes(), path.stem)
+        return _look(path.read_bytes(), path.stem)
     except FileNotFoundError:
         return None
     except NewerRecordError as error:
@@ -115,14 +109,9 @@ def _look(content: bytes, stem: str) -> Glance:
     """
     Raises:
         NewerRecordError: the record's schema is of a later version.
-        ValueError: it is cut off, or something that a summary needs is missing.
+        ValueError: it is cut off or was altered, or something that a summary needs is missing.
     """
-    read = from_json(content)
-    if not isinstance(read, dict):
-        raise ValueError("it is no record")
-    version = read.get("schema_version", SCHEMA_VERSION)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        parse_record(content, stem)  # says so
+    read = read_unaltered(content)
     if read.get("key") != stem:
         raise ValueError(f"file name and key {read.get('key')} differ: it was altered")
     cell, provenance, status = read.get("cell"), read.get("provenance"), read.get("status")
@@ -132,20 +121,12 @@ def _look(content: bytes, stem: str) -> Glance:
     return Glance(
         key=stem,
         status=status,
-        cell=cell,
+        kind=kind_of(cell),
         seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
         said="" if status == "ok" else _cause(read.get("cause"), read.get("error")),
         transient=bool(read.get("transient")),
+        cell=None if status == "ok" else cell,  # all of them are more than the garbage collector does in no time
     )
-
-
-def _checked(content: bytes, stem: str) -> Glance:
-    """
-    Raises:
-        NewerRecordError, ValueError: as `parse_record` does.
-    """
-    parse_record(content, stem)
-    return _look(content, stem)
 
 
 def _cause(cause: object, error: object) -> str:

@@ -12,7 +12,7 @@ from ia2_eval.experiments.store import COMPLETE, Store
 from ia2_eval.experiments.upkeep.state import State
 
 KEY = re.compile(r"[0-9a-f]{16}")
-TEMPORARY = re.compile(r"\..*\.\d+\.tmp|.*\.\d+\.partial")
+TEMPORARY = re.compile(r"\..*\.\d+\.tmp|.*\.[0-9a-f]+\.partial")
 """What a file is called while it is written."""
 EARLIER_STAGES = ("adapters.partial", "adapters.complete")
 """Where earlier versions had adapters on their way to their places."""

@@ -32,7 +32,8 @@ def retry_failed(directory: Path, cause: str | None, console: Console) -> None:
         return
     chosen = [each for each in failed if cause is None or cause.casefold() in each.said.casefold()]
     if not chosen:
-        raise UserError(f"--cause {cause!r} is in none.{did_you_mean(cause or '', {each.said for each in failed})}")
+        near = did_you_mean(cause or "", dict.fromkeys(each.said for each in failed))
+        raise UserError(f"--cause {cause!r} is in the cause of no failed cell.{near}")
     counts: Counter[str] = Counter()
     for each in chosen:
         record = store.record(each.key)

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 from pydantic_core import from_json
 
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.ownership.processes import BEAT_SECONDS, Process, Processes, _machine
+from ia2_eval.experiments.ownership.processes import BEAT_SECONDS, Process, Processes, this_machine
 from ia2_eval.experiments.store import Store
-from ia2_eval.experiments.upkeep.glance import Fields, Glance, glances
+from ia2_eval.experiments.upkeep.glance import Glance, Kind, glances, kind_of
 
 WATCHED_BEATS = 3
 """Heartbeats that a living process of another machine shows at least one of."""
@@ -40,8 +40,8 @@ class State:
     """A run's directory at one time."""
 
     directory: Path
-    plan: Mapping[str, Fields] | None
-    """Cells in their JSON form by key; None without a plan that can be read."""
+    plan: Mapping[str, Kind] | None
+    """Planned cells by key; None without a plan that can be read."""
     plan_fault: str | None
     records: Mapping[str, Glance]
     processes: tuple[Seen, ...]
@@ -70,20 +70,19 @@ class State:
         running = set(self.running)
         return tuple(key for key in self.keys if self._status(key) in ("none", "damaged") and key not in running)
 
-    def cell(self, key: str) -> Fields:
-        """A cell in its JSON form; empty where nothing is known of it but its damaged record."""
-        return (self.plan or {}).get(key) or self.records[key].cell
+    def kind(self, key: str) -> Kind:
+        """What kind of cell it is; `UNKNOWN` where no more is there than a damaged record."""
+        return self.plan[key] if self.plan and key in self.plan else self.records[key].kind
 
     def _status(self, key: str) -> str:
         return self.records[key].status if key in self.records else "none"
 
 
-def read_state(directory: Path, *, check: bool = False, watch: bool = False) -> State:
+def read_state(directory: Path, *, watch: bool = False) -> State:
     """Look at a run's directory, whether or not something is going on there.
 
     Args:
         directory: of the run.
-        check: read every record in full.
         watch: find out which processes of other machines are alive, which takes some seconds.
 
     Raises:
@@ -101,12 +100,12 @@ def read_state(directory: Path, *, check: bool = False, watch: bool = False) -> 
         processes=tuple(see(Processes(store.processes_path), watch)),  # before the records: what ends now is done then
         plan=plan,
         plan_fault=fault,
-        records=glances(directory / "records", check),
+        records=glances(directory / "records"),
         set_aside=sum(1 for _ in (directory / "failed").glob("*.json")),
     )
 
 
-def _read_plan(path: Path) -> tuple[dict[str, Fields] | None, str | None]:
+def _read_plan(path: Path) -> tuple[dict[str, Kind] | None, str | None]:
     """The plan, or what is wrong with it; neither where there is none."""
     try:
         plan = from_json(path.read_bytes())
@@ -116,7 +115,7 @@ def _read_plan(path: Path) -> tuple[dict[str, Fields] | None, str | None]:
         return None, None
     except ValueError as error:
         return None, str(error)
-    return plan, None
+    return {key: kind_of(cell) for key, cell in plan.items()}, None
 
 
 def see(processes: Processes, watch: bool = False) -> list[Seen]:
@@ -125,7 +124,7 @@ def see(processes: Processes, watch: bool = False) -> list[Seen]:
     first = {name: process for name, process in found.items() if process}
     gone = set(processes.gone())
     lives: dict[str, Life] = {
-        name: "ended" if name in gone else "alive" if process.machine == _machine() else "not known"
+        name: "ended" if name in gone else "alive" if process.machine == this_machine() else "not known"
         for name, process in first.items()
     }
     if watch:

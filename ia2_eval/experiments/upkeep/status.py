@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ia2_eval.experiments.cost.show import duration
-from ia2_eval.experiments.upkeep.glance import Glance, kind_of
+from ia2_eval.experiments.upkeep.glance import Glance
 from ia2_eval.experiments.upkeep.state import Life, Seen, State, read_state
 from ia2_eval.experiments.upkeep.time_to_go import time_to_go
 
@@ -51,13 +51,13 @@ def causes(failed: Sequence[Glance]) -> list[Cause]:
     return sorted(found, key=lambda each: (-each.failed, each.cause))
 
 
-def status_command(directory: Path, console: Console, *, check: bool, watch: bool, as_json: bool) -> None:
+def status_command(directory: Path, console: Console, *, watch: bool, as_json: bool) -> None:
     """Print the state of a run's directory.
 
     Raises:
         UserError: it is no run's directory.
     """
-    state = read_state(directory, check=check, watch=watch)
+    state = read_state(directory, watch=watch)
     if as_json:
         print(json.dumps(as_object(state), indent=1, ensure_ascii=False))
     else:
@@ -103,7 +103,9 @@ def _print(state: State, console: Console) -> None:
     if state.plan is not None and (state.left or state.running):
         console.print(Text(_time_line(state)))
     _section(
-        "by benchmark", [_by_benchmark(state)] if len({_source(state, key) for key in state.keys}) > 1 else [], console
+        "by benchmark",
+        [_by_benchmark(state)] if len({state.kind(key).source for key in state.keys}) > 1 else [],
+        console,
     )
     _section("processes", [Text(line) for line in _process_lines(state.processes)], console)
     _section("failed, by cause", list(_cause_lines(state)), console)
@@ -150,11 +152,6 @@ def _time_line(state: State) -> str:
     )
 
 
-def _source(state: State, key: str) -> str:
-    cell = state.cell(key)
-    return kind_of(cell).source if cell else "unknown"
-
-
 def _by_benchmark(state: State) -> Table:
     columns = {
         "done": [each.key for each in state.having("ok")],
@@ -162,13 +159,13 @@ def _by_benchmark(state: State) -> Table:
         "failed": [each.key for each in state.having("failed")],
         "left": state.left,
     }
-    counted = {name: Counter(_source(state, key) for key in keys) for name, keys in columns.items()}
+    counted = {name: Counter(state.kind(key).source for key in keys) for name, keys in columns.items()}
     rows = Table.grid(padding=(0, 2))
     rows.add_column(overflow="fold")
     for _ in counted:
         rows.add_column(justify="right")
     rows.add_row("", *counted)
-    for source in dict.fromkeys(_source(state, key) for key in state.keys):
+    for source in dict.fromkeys(state.kind(key).source for key in state.keys):
         rows.add_row(source, *(f"{counts[source]:,}" for counts in counted.values()))
     return rows
 

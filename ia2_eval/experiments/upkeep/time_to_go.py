@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from statistics import fmean
 from typing import NamedTuple
 
-from ia2_eval.experiments.upkeep.glance import Kind, kind_of
+from ia2_eval.experiments.upkeep.glance import Kind
 from ia2_eval.experiments.upkeep.state import State
 
 LIKENESS: tuple[Callable[[Kind], Hashable], ...] = (lambda kind: kind, lambda kind: kind.method, lambda kind: None)
@@ -32,7 +32,7 @@ def time_to_go(state: State) -> TimeToGo | None:
         return None
     means = [_means((like(kind), seconds) for kind, seconds in done) for like in LIKENESS]
     seconds, unlike = 0.0, 0
-    for kind in (kind_of(state.cell(key)) for key in (*state.running, *state.left)):
+    for kind in map(state.kind, (*state.running, *state.left)):
         level = next(level for level, like in enumerate(LIKENESS) if like(kind) in means[level])
         seconds += means[level][LIKENESS[level](kind)]
         unlike += level > 0
