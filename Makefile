@@ -8,7 +8,7 @@ DEMO_OUT ?= runs/demo
 # Local benchmark data for `make bench`; without it, benchmarks that come with the package are measured on.
 DATA_DIR ?= $(IA2_DATA_DIR)
 
-.PHONY: install demo test regress bench proof lint format clean
+.PHONY: install demo test regress bench proof faults lint format clean
 
 install: .venv/installed
 
@@ -35,11 +35,21 @@ bench: .venv/installed
 	$(OFFLINE) $(BIN)/python bench/adapter_evaluation.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 	$(OFFLINE) $(BIN)/python bench/mtbench_answers.py
 	$(OFFLINE) $(BIN)/python bench/leaderboard_build.py
+	$(OFFLINE) $(BIN)/python bench/two_workers.py
+	$(OFFLINE) $(BIN)/python bench/dry_run.py
+	$(OFFLINE) $(BIN)/python bench/status.py
 
 # That the gate catches what is planted and nothing else, and that tests keep their level: about half an hour.
 proof: .venv/installed
 	$(OFFLINE) $(BIN)/python bench/regression_gate.py
 	$(OFFLINE) $(BIN)/python bench/significance.py
+
+# A sweep of 200 cells under kill -9 of its workers and drivers, and through Ray with a node removed half-way; what the
+# engine itself costs. Up to an hour.
+faults: .venv/installed
+	$(OFFLINE) $(BIN)/python bench/faults.py
+	$(OFFLINE) $(BIN)/python bench/faults_ray.py
+	$(OFFLINE) $(BIN)/python bench/engine_overhead.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

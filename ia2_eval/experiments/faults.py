@@ -77,8 +77,13 @@ def cause(error: BaseException) -> str:
     first = (str(telling).strip().splitlines() or [""])[0]
     if kind_of(telling) == "memory":
         first = first.partition(". ")[0]  # what follows counts bytes
-    said = f"{type(telling).__name__}: {VARYING.sub('…', first)}".removesuffix(": ").removesuffix(".")
+    said = storable(f"{type(telling).__name__}: {VARYING.sub('…', first)}".removesuffix(": ").removesuffix("."))
     return said if len(said) <= LONGEST_CAUSE else said[: LONGEST_CAUSE - 1] + "…"
+
+
+def storable(text: str) -> str:
+    """A text that UTF-8 can hold: the name of a file may have bytes that stand for no character."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 @contextmanager

@@ -32,16 +32,19 @@ def remembered() -> Iterator[Interruption]:
     """Remember Ctrl-C within the context, besides raising KeyboardInterrupt as ever; SIGTERM, which a cluster sends
     before it takes a machine away, counts as Ctrl-C."""
     interruption = Interruption()
-    usual = signal.getsignal(signal.SIGINT)
-    if not callable(usual) or threading.current_thread() is not threading.main_thread():
-        yield interruption  # interrupts are ignored, or are another thread's
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption  # signals are another thread's
         return
+    usual = signal.getsignal(signal.SIGINT)
 
     def remember(number: int, frame: FrameType | None) -> None:
         interruption.pressed = True
+        if not callable(usual):
+            raise KeyboardInterrupt
         usual(signal.SIGINT, frame)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGTERM, *([signal.SIGINT] if callable(usual) else [])]  # which a shell ignores in the background
+    before = {number: signal.signal(number, remember) for number in heeded}
     try:
         yield interruption
     finally:

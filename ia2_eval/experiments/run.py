@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.engines.groups import groups
 from ia2_eval.experiments.engines.work import LeasedStore, Worker
+from ia2_eval.experiments.faults import no_cells_faults
 from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.ledger import Ledger
 from ia2_eval.experiments.lockstep import tell
@@ -81,7 +82,9 @@ def work_here(
 
         # Cut from the whole plan, so that a pass that was interrupted is trained again in the same company: rounding
         # errors depend on it.
-        Worker(store, ledger, run_pass, progress.cell_finished).work(groups(cells, settings.adapters_per_pass, workers))
+        worker = Worker(store, ledger, run_pass, progress.cell_finished)
+        with no_cells_faults(store.directory):
+            worker.work(groups(cells, settings.adapters_per_pass, workers))
 
 
 def _announced(progress: Progress, presence: Presence) -> Progress:

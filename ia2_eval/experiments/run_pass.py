@@ -12,7 +12,7 @@ from ia2_eval.experiments.adapt_cell import adapter_of
 from ia2_eval.experiments.batch_sizes import BatchSizes, Work, free_memory
 from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.evaluate import Evaluator
-from ia2_eval.experiments.faults import NO_CELLS, cause, kind_of, no_cells_faults
+from ia2_eval.experiments.faults import NO_CELLS, cause, kind_of, no_cells_faults, storable
 from ia2_eval.experiments.interruption import Interruption
 from ia2_eval.experiments.progress import Progress
 from ia2_eval.experiments.provenance import provenance, reset_peak_memory
@@ -174,7 +174,11 @@ class PassRunner:
         if kind == "memory" and self._sizes.rows == 1:
             why = f"out of memory with 1 example at a time ({why})"
         return Failure(
-            traceback.format_exc(), why, kind == "network", kind == "memory", seconds=time.monotonic() - started
+            storable(traceback.format_exc()),
+            why,
+            kind == "network",
+            kind == "memory",
+            seconds=time.monotonic() - started,
         )
 
     def _halved(self, work: Work, most: int) -> None:

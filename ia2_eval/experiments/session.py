@@ -16,6 +16,7 @@ from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.engines.choice import Chosen, EngineChoice, choose, gpus
 from ia2_eval.experiments.engines.drive import drive
 from ia2_eval.experiments.engines.sweep import Sweep
+from ia2_eval.experiments.faults import DeviceLostError
 from ia2_eval.experiments.lockstep import follow, leading, leads, refuse_workers, require_fit
 from ia2_eval.experiments.ownership.processes import process_id
 from ia2_eval.experiments.plan import load_data, plan
@@ -105,6 +106,8 @@ def run_recipe(
             highlight=False,
         )
         return INTERRUPTED
+    except DeviceLostError as error:
+        raise UserError(f"{error}. The same command continues in a new process") from error
     console.print(f"{len(records)} cells in {out}", highlight=False)
     return _conclude(records, out, console)
 

@@ -249,5 +249,5 @@ def _require_weights(adapter: Path) -> None:
         try:
             with safe_open(path, framework="numpy"):
                 pass
-        except (SafetensorError, OSError) as error:
+        except SafetensorError as error:
             raise ValueError(f"{path.name}: {error}") from error

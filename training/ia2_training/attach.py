@@ -6,6 +6,7 @@ than about 0.4 % of a weight would vanish.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,10 +106,21 @@ def save_adapter(adapted: PreTrainedModel | PeftModel, directory: Path | str) ->
             adapted.save_pretrained(partial)
         else:
             adapted.save_pretrained(partial, save_embedding_layers=False)
+            sort_module_names(Path(partial))
         (Path(partial) / "README.md").unlink(missing_ok=True)  # PEFT's model card is a form that nobody filled in
         last = _configuration_file(adapted)
         for file in sorted(Path(partial).iterdir(), key=lambda file: file.name == last):
             file.replace(directory / file.name)
+
+
+def sort_module_names(directory: Path) -> None:
+    """Put the names of modules in the configuration of a saved adapter in order, so that equal adapters are equal files:
+    PEFT has them as sets, whose order is another one in every process."""
+    path = directory / "adapter_config.json"
+    content = json.loads(path.read_bytes())
+    names = ("target_modules", "feedforward_modules")
+    ordered = {name: sorted(content[name]) for name in names if isinstance(content.get(name), list)}
+    path.write_text(json.dumps(content | ordered, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def require_no_adapter(model: PreTrainedModel | PeftModel) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .adapt import prepare
 from .adapters import LoraAdapter
-from .attach import attach, detach, require_no_adapter
+from .attach import attach, detach, require_no_adapter, sort_module_names
 from .checkpointing import checkpointed
 from .config import TrainingConfig
 from .course import PhaseHistory
@@ -66,6 +66,7 @@ class TrainedLora:
         with tempfile.TemporaryDirectory(dir=directory, prefix=".partial-") as partial:
             save_file(self.weights, Path(partial) / "adapter_model.safetensors", metadata={"format": "pt"})
             self.peft_config.save_pretrained(partial)
+            sort_module_names(Path(partial))
             for name in ("adapter_model.safetensors", "adapter_config.json"):
                 (Path(partial) / name).replace(directory / name)
 

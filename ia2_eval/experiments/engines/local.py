@@ -36,7 +36,7 @@ class LocalEngine:
             environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
             if self.gpus is not None:
                 environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus[number])
-            workers.append(_Worker(number + 1, sweep.model_dump_json(), environment))
+            workers.append(WorkerProcess(number + 1, sweep.model_dump_json(), environment))
         started = LocalWorkers(workers)
         try:
             for worker in workers:
@@ -52,7 +52,7 @@ def cores() -> int:
 
 
 @dataclass
-class _Worker:
+class WorkerProcess:
     number: int
     sweep: str
     environment: dict[str, str]
@@ -96,7 +96,7 @@ class _Worker:
 class LocalWorkers:
     """Worker processes."""
 
-    workers: list[_Worker]
+    workers: list[WorkerProcess]
 
     def look_after(self) -> News:
         lines, lost = [], 0

@@ -20,7 +20,8 @@ from ia2_eval import __version__
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.engines.choice import Chosen, EngineChoice
 from ia2_eval.experiments.engines.drive import News, WorkerError
-from ia2_eval.experiments.engines.local import PATIENCE, LocalWorkers, _Worker
+from ia2_eval.experiments.engines.local import PATIENCE, LocalWorkers, WorkerProcess
+from ia2_eval.experiments.engines.ray_cluster import nodes
 from ia2_eval.experiments.engines.sweep import Sweep
 from ia2_eval.experiments.engines.work import POLL_SECONDS
 from ia2_eval.experiments.settings import Settings
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 CPUS = 1
 """That a worker asks for. Ray has it compute with as many threads, and many small workers do more than many threads."""
-REACHABLE_SECONDS = 5.0
-"""That an address has to answer; Ray itself would try for minutes."""
 WAITING_SECONDS = 30.0
 """Without a place in the cluster, after which a worker is said to wait."""
 PASSED_ON = ("HF_", "TRANSFORMERS_", "OMP_NUM_THREADS")
@@ -46,73 +45,23 @@ def choose_on_ray(choice: EngineChoice, settings: Settings) -> Chosen:
     Raises:
         UserError: Ray is not installed, the cluster cannot be reached, or it has less than is asked for.
     """
-    nodes = _nodes(choice.ray_address)
-    gpus = sum(node.gpus for node in nodes)
+    cluster = nodes(choice.ray_address)
+    gpus = sum(node.gpus for node in cluster)
     each = choice.gpus_per_worker
     if settings.device == "cuda" or each > 1 or (gpus and settings.device in (None, "auto")):
-        room = sum(min(node.gpus // each, node.cpus // CPUS) for node in nodes)
+        room = sum(min(node.gpus // each, node.cpus // CPUS) for node in cluster)
     else:
-        each, room = 0, sum(node.cpus // CPUS for node in nodes)
+        each, room = 0, sum(node.cpus // CPUS for node in cluster)
     workers = choice.workers or max(1, room)
     if workers > room:
         asking = f"{workers} workers need" if workers > 1 else "1 worker needs"
         needed = f"{each} GPU{'s' * (each > 1)} and {CPUS} CPU each" if each else f"{CPUS} CPU each"
-        there = "; ".join(f"{node.gpus} GPUs and {node.cpus} CPUs" for node in nodes) or "no nodes"
+        there = "; ".join(f"{node.gpus} GPUs and {node.cpus} CPUs" for node in cluster) or "no nodes"
         raise UserError(
             f"{asking} {needed}, and the Ray cluster has room for {room} (its nodes: {there}): give fewer --workers, "
             "fewer --gpus-per-worker or --device cpu, or add nodes"
         )
     return Chosen(RayEngine(each), workers, settings)
-
-
-@dataclass(frozen=True)
-class _Node:
-    gpus: int
-    cpus: int
-
-
-def _nodes(address: str | None) -> list[_Node]:
-    """What the nodes of the cluster have, whether or not it is in use."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as newer versions do, without a warning
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise UserError("--engine ray needs the package ray: pip install 'ia2-eval[ray]'") from error
-
-    if address is not None:
-        _require_reachable(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
-    if not ray.is_initialized():
-        # Workers write to the store and give their news as results: the store of objects and the logs stay small.
-        own = {"include_dashboard": False, "object_store_memory": 100 * 2**20} if address is None else {}
-        try:
-            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **own)
-        except Exception as error:  # Ray raises bare ones, too
-            where = f"use the Ray cluster at --ray-address {address!r}" if address else "start Ray on this machine"
-            raise UserError(f"cannot {where}: {str(error).strip()} Try again if the machine is busy.") from error
-    return [
-        _Node(int(node["Resources"].get("GPU", 0)), int(node["Resources"].get("CPU", 0)))
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-
-
-def _require_reachable(address: str) -> None:
-    """
-    Raises:
-        UserError: nothing answers at HOST:PORT, or the address is of another form.
-    """
-    if address == "auto":
-        return  # Ray looks for a cluster of this machine, and says at once if there is none
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host:
-        raise UserError(f"--ray-address is {address!r}: give HOST:PORT of the head node, or auto")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), REACHABLE_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"nothing answers at --ray-address {address!r} ({error}): `ray status` on the head node tells its address"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -261,7 +210,7 @@ def _work(number: int, sweep: str, environment: dict[str, str], version: str) ->
             f"{socket.gethostname()} has ia2-eval {__version__}, and the driver {version}: install the same version "
             "on every node"
         )
-    worker = _Worker(number, sweep, {**os.environ, **environment})
+    worker = WorkerProcess(number, sweep, {**os.environ, **environment})
     workers = LocalWorkers([worker])
     try:
         worker.start()

@@ -13,6 +13,7 @@ import threading
 from ia2_eval.commands import quieten
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.engines.sweep import Sweep
+from ia2_eval.experiments.faults import DeviceLostError
 from ia2_eval.experiments.ledger import Ledger
 from ia2_eval.experiments.ownership.processes import Presence
 from ia2_eval.experiments.ownership.workplace import working_in
@@ -20,6 +21,9 @@ from ia2_eval.experiments.progress import Progress, pass_label
 from ia2_eval.experiments.run import work_here
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import locate
+
+LOST = 75
+"""Exit status of a worker that is of no more use, and in whose place another may do well."""
 
 
 def be_worker(sweep: Sweep, bound_to_input: bool = False) -> None:
@@ -79,6 +83,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except DeviceLostError as error:
+        print(error, file=sys.stderr)
+        sys.exit(LOST)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from ia2_eval.atomic import write_atomically
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.interruption import remembered
-from ia2_eval.experiments.lock import sole_run
 from ia2_eval.leaderboard.figures.write import write_figure
 from ia2_eval.mtbench.bench import Bench, load_bench
 from ia2_eval.mtbench.comparison.arms import PlannedArm, fitting_held_out, plan_arms
@@ -35,6 +34,7 @@ from ia2_eval.mtbench.judging.judge import judge_answers
 from ia2_eval.mtbench.judging.judge_settings import JudgeSettings
 from ia2_eval.mtbench.judging.judgments import Judgment, read_judgments
 from ia2_eval.mtbench.layout import Layout
+from ia2_eval.mtbench.lock import sole_run
 from ia2_eval.mtbench.prompts.sources import INSTRUCTION, load_prompt_set
 from ia2_eval.mtbench.questions import spread
 from ia2_eval.mtbench.recipe_file import find_recipe

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ia2_eval.experiments.lock import sole_run
 from ia2_eval.experiments.provenance import versions
 from ia2_eval.mtbench.answers import (
     ModelAnswer,
@@ -26,6 +25,7 @@ from ia2_eval.mtbench.generation.requests import generation_arguments
 from ia2_eval.mtbench.generation.room import require_chat_room, require_room, room_behind
 from ia2_eval.mtbench.generation.texts import Place, Text, TextLedger, prompt_sha256
 from ia2_eval.mtbench.layout import Layout
+from ia2_eval.mtbench.lock import sole_run
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.questions import Question
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.text import Text
 
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.lock import sole_run
 from ia2_eval.mtbench.answers import ModelAnswer
 from ia2_eval.mtbench.bench import Bench
 from ia2_eval.mtbench.judging import pair_matches as pairs
@@ -28,6 +27,7 @@ from ia2_eval.mtbench.judging.progress import watch
 from ia2_eval.mtbench.judging.reply_cache import ReplyCache
 from ia2_eval.mtbench.judging.tally import Tally
 from ia2_eval.mtbench.layout import Layout
+from ia2_eval.mtbench.lock import sole_run
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ia2_eval.commands import INTERRUPTED, quieten
-from ia2_eval.experiments.lock import sole_run
 from ia2_eval.mtbench.bench import TRIAL, Bench, load_bench
 from ia2_eval.mtbench.generation.backends import require_supported, require_usable
 from ia2_eval.mtbench.generation.models import OpenModel, open_model
 from ia2_eval.mtbench.layout import Layout
+from ia2_eval.mtbench.lock import sole_run
 from ia2_eval.mtbench.prompts.overlap import evaluated_keys
 from ia2_eval.mtbench.prompts.prompt_set import PromptSet
 from ia2_eval.mtbench.prompts.sources import load_prompt_set

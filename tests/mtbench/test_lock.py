@@ -8,9 +8,9 @@ import filelock
 import pytest
 
 from ia2_eval.errors import UserError
-from ia2_eval.experiments.lock import sole_run
+from ia2_eval.mtbench.lock import sole_run
 
-RUNNING = "import sys; from pathlib import Path; from ia2_eval.experiments.lock import sole_run\n"
+RUNNING = "import sys; from pathlib import Path; from ia2_eval.mtbench.lock import sole_run\n"
 RUNNING += "with sole_run(Path(sys.argv[1])): print('running', flush=True); sys.stdin.read()"
 
 
