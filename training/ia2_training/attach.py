@@ -114,8 +114,10 @@ def save_adapter(adapted: PreTrainedModel | PeftModel, directory: Path | str) ->
 
 
 def sort_module_names(directory: Path) -> None:
-    """Put the names of modules in the configuration of a saved adapter in order, so that equal adapters are equal files:
-    PEFT has them as sets, whose order is another one in every process."""
+    """Put the names of modules in the configuration of a saved adapter in order: equal adapters are equal files then.
+
+    PEFT has them as sets, whose order is another one in every process.
+    """
     path = directory / "adapter_config.json"
     content = json.loads(path.read_bytes())
     names = ("target_modules", "feedforward_modules")
