@@ -71,6 +71,7 @@ def run_recipe(
     chosen = choose(choice, settings)
     if chosen.engine is not None:
         refuse_workers()
+        chosen.engine.warm_up(chosen.workers)
     planned = plan_recipe(path, out, overrides, settings)
     require_fit(planned.cells)
     if not leads():

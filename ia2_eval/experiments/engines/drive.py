@@ -52,6 +52,9 @@ class Workers(Protocol):
 class Engine(Protocol):
     """Where workers run."""
 
+    def warm_up(self, workers: int) -> None:
+        """Begin with what takes its time and needs no sweep; none may follow."""
+
     def start(self, sweep: Sweep) -> AbstractContextManager[Workers]:
         """Start the workers of a sweep; they end with the context.
 

@@ -21,29 +21,42 @@ PATIENCE = 10.0
 """Seconds that a worker has to end."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class LocalEngine:
     """Worker processes on this machine."""
 
     gpus: tuple[tuple[str, ...], ...] | None = None
     """Of each worker, as CUDA_VISIBLE_DEVICES names them; None: workers compute on the CPU."""
+    waiting: list[WorkerProcess] = field(default_factory=list)
+    """Processes that were started before there was a sweep."""
+
+    def warm_up(self, workers: int) -> None:
+        """Start processes, which import what they need while the driver plans; without a sweep they end with it."""
+        self.waiting = self._processes(workers)
+        for worker in self.waiting:
+            worker.spawn()
 
     @contextmanager
     def start(self, sweep: Sweep) -> Iterator[LocalWorkers]:
-        threads = max(1, cores() // sweep.workers)
-        workers = []
-        for number in range(sweep.workers):
-            environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-            if self.gpus is not None:
-                environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus[number])
-            workers.append(WorkerProcess(number + 1, sweep.model_dump_json(), environment))
+        workers = self.waiting or self._processes(sweep.workers)
+        self.waiting = []
         started = LocalWorkers(workers)
         try:
             for worker in workers:
+                worker.sweep = sweep.model_dump_json()
                 worker.start()
             yield started
         finally:
             started.end()
+
+    def _processes(self, workers: int) -> list[WorkerProcess]:
+        processes = []
+        for number in range(workers):
+            environment = {"OMP_NUM_THREADS": str(max(1, cores() // workers)), **os.environ}
+            if self.gpus is not None:
+                environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus[number])
+            processes.append(WorkerProcess(number + 1, environment))
+        return processes
 
 
 def cores() -> int:
@@ -53,9 +66,12 @@ def cores() -> int:
 
 @dataclass
 class WorkerProcess:
+    """A worker, and the processes that are it, one after the other."""
+
     number: int
-    sweep: str
     environment: dict[str, str]
+    sweep: str = ""
+    """As JSON."""
     process: subprocess.Popen[bytes] | None = None
     said: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     heard: int = 0
@@ -63,7 +79,8 @@ class WorkerProcess:
     last: str = ""
     """Line that this process wrote."""
 
-    def start(self) -> None:
+    def spawn(self) -> None:
+        """Start a process, which waits for a sweep."""
         self.last = ""
         # A session of its own: Ctrl-C in the terminal is the driver's to deal with.
         self.process = subprocess.Popen(
@@ -74,7 +91,12 @@ class WorkerProcess:
             env=self.environment,
             start_new_session=True,
         )
-        assert self.process.stdin
+
+    def start(self) -> None:
+        """Have a process work on the sweep: the one that waits, or a new one."""
+        if self.process is None or self.process.poll() is not None:
+            self.spawn()
+        assert self.process and self.process.stdin
         try:
             self.process.stdin.write(self.sweep.encode() + b"\n")
             self.process.stdin.flush()

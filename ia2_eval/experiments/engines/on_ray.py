@@ -71,6 +71,9 @@ class RayEngine:
     gpus: int
     """Of each worker; 0: workers compute on the CPU."""
 
+    def warm_up(self, workers: int) -> None:
+        """Nothing: a task begins when there is a sweep."""
+
     @contextmanager
     def start(self, sweep: Sweep) -> Iterator[RayWorkers]:
         started = RayWorkers(sweep.model_dump_json(), self.gpus, sweep.workers)
@@ -210,7 +213,7 @@ def _work(number: int, sweep: str, environment: dict[str, str], version: str) ->
             f"{socket.gethostname()} has ia2-eval {__version__}, and the driver {version}: install the same version "
             "on every node"
         )
-    worker = WorkerProcess(number, sweep, {**os.environ, **environment})
+    worker = WorkerProcess(number, {**os.environ, **environment}, sweep)
     workers = LocalWorkers([worker])
     try:
         worker.start()

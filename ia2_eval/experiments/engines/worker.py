@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+from importlib import import_module
 
 from ia2_eval.commands import quieten
 from ia2_eval.errors import UserError
@@ -76,10 +77,20 @@ def _spoken() -> Progress:
     )
 
 
+def _import_what_cells_need() -> None:
+    """Seconds of imports, which pass while the driver plans."""
+    for module in ("ia2_training", "lm_eval.evaluator", "netcal.metrics", "ia2_eval.lm.ia2_hf"):
+        import_module(module)
+
+
 def main() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")
+    _import_what_cells_need()
+    sweep = sys.stdin.readline()
+    if not sweep:
+        return  # the driver found nothing to do, or something to complain of
     try:
-        be_worker(Sweep.model_validate_json(sys.stdin.readline()), bound_to_input=True)
+        be_worker(Sweep.model_validate_json(sweep), bound_to_input=True)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
