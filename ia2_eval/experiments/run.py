@@ -14,7 +14,7 @@ from ia2_eval.experiments.faults import no_cells_faults
 from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.ledger import Ledger
 from ia2_eval.experiments.lockstep import tell
-from ia2_eval.experiments.ownership.processes import Presence
+from ia2_eval.experiments.ownership.processes import Presence, Processes
 from ia2_eval.experiments.ownership.workplace import Workplace, working_in
 from ia2_eval.experiments.progress import Progress, pass_label
 from ia2_eval.experiments.record import Record
@@ -48,8 +48,9 @@ def run(cells: Sequence[Cell], files: BaseFiles, store: Store, settings: Setting
 
 
 def clear_targets(store: Store, settings: Settings, ledger: Ledger) -> None:
-    """Remove what the teacher gave, once all cells are done, unless it is to be kept."""
-    if settings.targets_dir is None and all(record.status == "ok" for record in ledger.records.values()):
+    """Remove what the teacher gave, once all cells are done, unless it is to be kept, or others may be reading it."""
+    done = all(record.status == "ok" for record in ledger.records.values())
+    if settings.targets_dir is None and done and not Processes(store.processes_path).living():
         store.clear_targets()
 
 

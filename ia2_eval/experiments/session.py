@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from ia2_eval.benchmarks import BenchmarkData
 from ia2_eval.commands import INTERRUPTED, quieten
 from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.engines.choice import Chosen, EngineChoice, choose, gpus
+from ia2_eval.experiments.engines.choice import Chosen, EngineChoice, choose, gpus, require_sensible
 from ia2_eval.experiments.engines.drive import drive
 from ia2_eval.experiments.engines.sweep import Sweep
-from ia2_eval.experiments.faults import DeviceLostError
+from ia2_eval.experiments.faults import DeviceLostError, no_cells_faults
 from ia2_eval.experiments.lockstep import follow, leading, leads, refuse_workers, require_fit
 from ia2_eval.experiments.ownership.processes import process_id
 from ia2_eval.experiments.plan import load_data, plan
@@ -28,7 +29,7 @@ from ia2_eval.experiments.run import run
 from ia2_eval.experiments.settings import Settings
 from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.watch import print_data_notes, print_plan, watch
-from ia2_eval.lm.base_model import Base, BaseFiles, locate, require_device
+from ia2_eval.lm.base_model import Base, BaseFiles, locate
 from ia2_eval.lm.sharded import join
 from ia2_eval.shipped import RECIPES_DIRECTORY
 
@@ -65,8 +66,6 @@ def run_recipe(
     Raises:
         UserError: the recipe, its data, its model or the workers it asks for cannot be had; nothing has been run.
     """
-    if settings.device is not None and choice.engine == "local":
-        require_device(settings.device)
     settings = replace(settings, device=join(settings.device))
     chosen = choose(choice, settings)
     if chosen.engine is not None:
@@ -79,7 +78,8 @@ def run_recipe(
         follow(planned.files, out, settings)
         return 0
     store = Store(out)
-    before = {cell.key: record for cell in planned.cells if (record := store.record(cell.key))}
+    with no_cells_faults(out):
+        before = {cell.key: record for cell in planned.cells if (record := store.record(cell.key))}
     print_plan(planned.cells, sum(record.status == "ok" for record in before.values()), console)
     print_data_notes(planned.data, console)
     try:
@@ -88,7 +88,9 @@ def run_recipe(
         failed = [record for record in before.values() if record.status == "failed"]
         again = [record for record in failed if record.transient or retry_failed]
         for record in again:
-            store.set_aside(record)
+            if store.record(record.key) == record:  # another driver may have set it aside, and run the cell again
+                with suppress(FileNotFoundError):
+                    store.set_aside(record)
     except OSError as error:
         raise UserError(f"cannot write to --out {str(out)!r}: {error}") from error
     finally:
@@ -96,10 +98,10 @@ def run_recipe(
     done = len(before) - len(again)
     quieten()
     try:
-        with watch(len(planned.cells), done, console) as progress, leading():
-            records = _run(planned, store, chosen, progress)
-        store.write_plan(planned.cells)  # once more: a driver of another recipe may have written at the same moment
-        store.clear_partial(process_id())
+        with no_cells_faults(out):
+            with watch(len(planned.cells), done, console) as progress, leading():
+                records = _run(planned, store, chosen, progress)
+            store.write_plan(planned.cells)  # once more: a driver of another recipe may have written at the same moment
     except KeyboardInterrupt:
         finished = sum(store.done(cell) is not None for cell in planned.cells)
         console.print(
@@ -109,6 +111,8 @@ def run_recipe(
         return INTERRUPTED
     except DeviceLostError as error:
         raise UserError(f"{error}. The same command continues in a new process") from error
+    finally:
+        store.clear_partial(process_id())
     console.print(f"{len(records)} cells in {out}", highlight=False)
     return _conclude(records, out, console)
 
@@ -180,6 +184,7 @@ def dry_run(
     Raises:
         UserError: the recipe, its data or its model cannot be used.
     """
+    require_sensible(choice, settings)
     planned = plan_recipe(path, out, overrides, settings, weights=False)
     store = Store(out)
     done = {cell.key for cell in planned.cells if store.done(cell)}

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -28,6 +28,21 @@ SECONDS_BETWEEN_LINES = 10.0
 """Between two lines about the training of one cell, where there is no terminal."""
 SECONDS_BETWEEN_REPORTS = 60.0
 """The same, about what all workers do."""
+WORKERS_SHOWN = 8
+"""Below the bar, on a terminal."""
+
+
+class _Bar(Bar):
+    """A bar, and below it what is being done, a line each: beside it a long one would take the bar's room."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        for task in self.tasks:
+            doing: Sequence[str] = task.fields["doing"]
+            for line in doing[:WORKERS_SHOWN]:
+                yield Text(line, style="dim", no_wrap=True, overflow="ellipsis")
+            if len(doing) > WORKERS_SHOWN:
+                yield Text(f"and {len(doing) - WORKERS_SHOWN} more", style="dim")
 
 
 class PlanLine(NamedTuple):
@@ -101,23 +116,22 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
     """Callbacks that show a run of `total` cells, `done` of which need no work."""
     counted = done
     last_line = time.monotonic()
-    with Bar(
-        TextColumn("{task.description}"),
+    with _Bar(
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[training]}", style="dim"),
+        TextColumn("{task.description}"),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task("", total=total, completed=done, training="")
+        task = bar.add_task("", total=total, completed=done, doing=())
 
         def training_started(cells: Sequence[Cell]) -> None:
             nonlocal last_line
             last_line = time.monotonic()
-            bar.update(task, description=pass_label(cells), training="training")
+            bar.update(task, doing=(f"training {pass_label(cells)}",))
             if len(cells) > 1 and not console.is_terminal:
                 console.print(Text(f"training {pass_label(cells)}"), soft_wrap=True)
 
@@ -127,11 +141,11 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
             console.print(Text(said, style="yellow"), soft_wrap=True)
 
         def cell_started(cell: Cell) -> None:
-            bar.update(task, description=cell.label, training="")
+            bar.update(task, doing=(cell.label,))
 
         def training(check: Check) -> None:
             nonlocal last_line
-            bar.update(task, training=str(check))
+            bar.update(task, doing=(*bar.tasks[task].fields["doing"][:1], f"  {check}"))
             if not console.is_terminal and time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
                 console.print(Text(f"  {check}"), soft_wrap=True)
                 last_line = time.monotonic()
@@ -140,7 +154,7 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
             nonlocal counted, last_line
             counted += 1
             last_line = time.monotonic()
-            bar.update(task, completed=counted, training="")
+            bar.update(task, completed=counted)
             if record.status == "failed":
                 console.print(Text(f"failed: {record.cell.label}: {_last_line(record)}", style="red"), soft_wrap=True)
             elif not console.is_terminal:
@@ -160,7 +174,7 @@ def watch(total: int, done: int, console: Console) -> Iterator[Progress]:
         def working(workers: Sequence[Process]) -> None:
             nonlocal last_line
             doing = [process.doing for process in workers if process.doing]
-            bar.update(task, description=f"{_counted(len(workers), 'worker')}", training="; ".join(doing))
+            bar.update(task, description=_counted(len(workers), "worker"), doing=doing)
             if not console.is_terminal and time.monotonic() - last_line > SECONDS_BETWEEN_REPORTS:
                 for what in doing:
                     console.print(Text(f"  {what}"), soft_wrap=True)

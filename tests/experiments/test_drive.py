@@ -26,6 +26,7 @@ from ia2_eval.experiments.store import Store
 from ia2_eval.experiments.watch import watch
 from tests.experiments.fake_passes import fake_cell, record_of
 from tests.experiments.small_runs import EMBEDDED, SmallRun, results, small_recipe, small_run
+from tests.experiments.small_stores import elsewhere
 
 CELLS = [fake_cell("icl", seed) for seed in range(3)]
 
@@ -42,10 +43,12 @@ class PlayedEngine:
     looks: list[Callable[[], News]]
     said: list[str] = field(default_factory=list)
     running: bool = False
+    starts: int = 0
 
     @contextmanager
     def start(self, sweep: Sweep) -> Iterator[PlayedEngine]:
         self.running = True
+        self.starts += 1
         try:
             yield self
         finally:
@@ -128,6 +131,24 @@ def test_worker_after_worker_that_is_lost_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^5 workers were lost one after another"):
         driven(tmp_path, engine)
     assert engine.said.count("worker 1 was lost") == 5
+
+
+def test_workers_that_found_nothing_to_do_are_started_again(tmp_path: Path) -> None:
+    """They had seen a record that was taken away before the driver looked, by `ia2-eval retry` or as damaged."""
+    store = Store(tmp_path)
+    records = [record_of(cell) for cell in CELLS]
+    engine = PlayedEngine([lambda: News([], 0, idle=True), writes(store, *records)])
+    assert driven(tmp_path, engine) == records and engine.starts == 2
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_targets_stay_while_others_work_there(alive: bool, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.targets_path.mkdir()
+    if alive:
+        elsewhere(store, "other")
+    driven(tmp_path, PlayedEngine([writes(store, *(record_of(cell) for cell in CELLS))]))
+    assert store.targets_path.exists() == alive
 
 
 def test_a_cell_in_between_gives_workers_another_chance(tmp_path: Path) -> None:

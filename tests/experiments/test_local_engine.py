@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,29 @@ from tests.experiments.small_runs import EMBEDDED, results, small_recipe, small_
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 SWEEP = Sweep(cells=(), base=EMBEDDED, out=Path("out"), settings=Settings(), workers=2)
+
+MENDABLE = """
+from ia2_eval.errors import UserError
+from ia2_eval.experiments.engines import worker
+import atexit, sys
+atexit.register(lambda: print("a library says good-bye\\n  at length", file=sys.stderr))
+def fails(*arguments, **named):
+    raise UserError("no such model:\\n  give another\\nor none")
+worker.be_worker, worker._import_what_cells_need = fails, lambda: None
+worker.main()
+"""
+BOUND = """
+import sys, time
+from pathlib import Path
+from ia2_eval.experiments.engines import worker
+def be_worker(sweep, bound_to_input):
+    store = worker.Store(Path(sys.argv[1]))
+    with worker.working_as(store, bound_to_input):
+        print("working", flush=True)
+        time.sleep(600)
+worker.be_worker, worker._import_what_cells_need = be_worker, lambda: None
+worker.main()
+"""
 
 
 def play(script: str, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
@@ -84,6 +108,38 @@ def test_what_the_user_must_mend_is_said_in_the_workers_words(tmp_path: Path, mo
     play("import sys; print('error: the disk is full', file=sys.stderr); sys.exit(2)", monkeypatch, tmp_path)
     with pytest.raises(UserError, match=r"^the disk is full$"), LocalEngine().start(SWEEP) as workers:
         look_until(workers, 9)
+
+
+def test_all_that_the_user_must_mend_is_said_and_nothing_that_libraries_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", MENDABLE))
+    with pytest.raises(UserError) as ended, LocalEngine().start(SWEEP) as workers:
+        look_until(workers, 99)
+    assert str(ended.value) == "no such model:\n  give another\nor none"
+
+
+def test_workers_that_have_done_all_are_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play("import os, sys; sys.stdin.readline(); os.path.exists('go') or sys.stdin.read()", monkeypatch, tmp_path)
+    with LocalEngine().start(SWEEP) as workers:
+        assert not workers.look_after().idle
+    (tmp_path / "go").touch()
+    with LocalEngine().start(SWEEP) as workers:
+        for worker in workers.workers:
+            assert worker.process and worker.process.wait() == 0
+        assert workers.look_after().idle
+
+
+def test_a_worker_whose_driver_is_gone_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BOUND, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdin
+        print(SWEEP.model_dump_json(), file=process.stdin, flush=True)
+        assert process.stdout.readline() == "working\n"
+        assert list(tmp_path.glob(".work/processes/*.json"))
+        process.stdin.close()
+        assert process.wait(60) == 75
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_error_of_the_program_is_shown_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,6 +179,14 @@ def test_a_run_without_a_plan(tmp_path: Path) -> None:
     assert as_object(read_state(tmp_path))["planned"] is None
 
 
+def test_a_damaged_plan_is_not_called_absent(tmp_path: Path) -> None:
+    small_store(tmp_path, small_records(3))
+    (tmp_path / "plan.json").write_text("{", encoding="utf-8")
+    text = shown(tmp_path)
+    assert "plan.json is damaged: what is left is not known" in text and "no plan.json" not in text
+    assert "delete it and run the recipes of this directory again" in " ".join(text.split())
+
+
 def test_recipes_in_one_directory(tmp_path: Path) -> None:
     """The plan has the cells of all; one of another benchmark is told apart."""
     small_store(tmp_path, small_records(2))

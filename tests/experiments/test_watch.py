@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from ia2_eval.experiments.adapter_specs import AdapterSpec, Ia3, Lora
 from ia2_eval.experiments.cell import Cell
-from ia2_eval.experiments.watch import PlanLine, plan_lines, print_plan
+from ia2_eval.experiments.ownership.processes import Process
+from ia2_eval.experiments.watch import WORKERS_SHOWN, PlanLine, plan_lines, print_plan, watch
 from ia2_eval.lm.base_model import Base
 
 EVALS = ("sst2", "fins")
@@ -64,3 +66,30 @@ def test_a_plan_is_wrapped_and_nothing_is_cut(width: int) -> None:
         "ia3_qko: N 16; learning rates 0.1; 1 seed; 3 cells sft, sft (icl_outputs), ia2_sft (icl_outputs) "
         "agn no_icl: 1 cell 52 cells (45 adapters), 7 of them done"
     )
+
+
+def worker(number: int, doing: str) -> Process:
+    return Process(id=f"p{number}", role="worker", host="vm", machine="vm", pid=number, doing=doing)
+
+
+def frame_of(workers: int) -> list[str]:
+    """Lines of the last picture of a run's progress on a terminal of 80 columns."""
+    console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
+    doing = "training embedded_mood N=4 ia2_sft (12 of 12 adapters)  step 59/60  loss 211.7  dev loss"
+    with watch(86, 9, console) as progress:
+        progress.working([worker(i, f"{i} {doing}") for i in range(workers)])
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue()).replace("\r", "\n").splitlines()
+    return lines[max(number for number, line in enumerate(lines) if "86" in line) :]
+
+
+def test_what_workers_do_leaves_the_bar_its_room() -> None:
+    bar, *doing = filter(None, frame_of(2))
+    assert re.match(r"━+╸?━* +9/86 \d:\d\d:\d\d \S+ 2 workers", bar), bar
+    assert [line[:20] for line in doing] == ["0 training embedded_", "1 training embedded_"]
+    assert all(len(line) <= 80 for line in doing)
+
+
+def test_many_workers_are_counted() -> None:
+    _, *doing = filter(None, frame_of(WORKERS_SHOWN + 56))
+    assert len(doing) == WORKERS_SHOWN + 1
+    assert doing[-1].strip() == "and 56 more"

@@ -146,6 +146,13 @@ def test_a_failure_that_may_pass_is_tried_three_times(office: Offices) -> None:
     assert mine.leases_left() == [] and not mine.ledger.unsettled
 
 
+def test_what_may_pass_is_tried_again_after_all_else(office: Offices) -> None:
+    mine = office(CELLS)
+    mine.passes.failing = {CELLS[0].key: {"transient": True}}
+    mine.work()
+    assert mine.passes.ran == [[cell.key] for cell in [*CELLS, CELLS[0], CELLS[0]]]
+
+
 def test_of_a_pass_only_what_is_not_settled_is_run_again(office: Offices) -> None:
     mine = office(TRAINED)
     mine.passes.failing = {TRAINED[1].key: {"transient": True}, TRAINED[2].key: {}}

@@ -9,6 +9,7 @@ from ia2_eval.errors import UserError, did_you_mean
 from ia2_eval.experiments.engines.drive import Engine
 from ia2_eval.experiments.engines.local import LocalEngine, cores
 from ia2_eval.experiments.settings import Settings
+from ia2_eval.lm.base_model import require_device
 
 ENGINES = ("local", "ray")
 
@@ -41,16 +42,8 @@ def choose(choice: EngineChoice, settings: Settings) -> Chosen:
     Raises:
         UserError: an unknown engine, options that do not go together, or more asked for than there is.
     """
-    if choice.engine not in ENGINES:
-        raise UserError(f"--engine is {choice.engine!r}.{did_you_mean(choice.engine, ENGINES)}")
-    if choice.ray_address is not None and choice.engine != "ray":
-        raise UserError(f"--ray-address {choice.ray_address!r} is of --engine ray")
+    require_sensible(choice, settings)
     if choice.gpus_per_worker > 1:
-        if settings.device not in (None, "auto"):
-            raise UserError(
-                f"--gpus-per-worker {choice.gpus_per_worker} spreads the model over GPUs, which --device "
-                f"{settings.device} does not: leave --device out"
-            )
         settings = replace(settings, device="auto")
     if choice.engine == "ray":
         from ia2_eval.experiments.engines.on_ray import choose_on_ray
@@ -59,8 +52,26 @@ def choose(choice: EngineChoice, settings: Settings) -> Chosen:
     return _choose_here(choice, settings)
 
 
+def require_sensible(choice: EngineChoice, settings: Settings) -> None:
+    """
+    Raises:
+        UserError: an unknown engine, or options that do not go together, whatever machines there are.
+    """
+    if choice.engine not in ENGINES:
+        raise UserError(f"--engine is {choice.engine!r}.{did_you_mean(choice.engine, ENGINES)}")
+    if choice.ray_address is not None and choice.engine != "ray":
+        raise UserError(f"--ray-address {choice.ray_address!r} is of --engine ray")
+    if choice.gpus_per_worker > 1 and settings.device not in (None, "auto"):
+        raise UserError(
+            f"--gpus-per-worker {choice.gpus_per_worker} spreads the model over GPUs, which --device "
+            f"{settings.device} does not: leave --device out"
+        )
+
+
 def _choose_here(choice: EngineChoice, settings: Settings) -> Chosen:
     there = gpus() if settings.device in (None, "cuda", "auto") else []
+    if settings.device is not None and not there:  # of GPUs that workers will use, this process takes no memory
+        require_device(settings.device)
     each = choice.gpus_per_worker
     if settings.device == "auto" and each == 1:
         each = max(1, len(there))  # one model over all of them
@@ -68,6 +79,8 @@ def _choose_here(choice: EngineChoice, settings: Settings) -> Chosen:
         raise UserError(f"--gpus-per-worker is {each}, and this machine has {len(there)} GPUs")
     room = len(there) // each if there else cores()
     workers = choice.workers or (room if there else 1)
+    if workers > 1 and ":" in (settings.device or ""):
+        raise UserError(f"--device {settings.device} is of one worker, and --workers is {workers}: give --device cuda")
     if workers > room:
         what = f"GPUs for {room} with {each} each" if there else f"{room} CPU cores"
         raise UserError(f"--workers is {workers}, and this machine has {what}: give a smaller number")

@@ -35,6 +35,8 @@ class News(NamedTuple):
     """What they said, and how they ended."""
     lost: int
     """Workers that ended before their work was done."""
+    idle: bool = False
+    """Whether all workers have ended because they found no cell to run."""
 
 
 class Workers(Protocol):
@@ -76,18 +78,21 @@ def drive(sweep: Sweep, engine: Engine, progress: Progress) -> list[Record]:
     if ledger.unsettled or store.work_path.exists():  # of a driver that was killed before it tidied up
         with working_in(store, "driver") as place, place.tidied(ledger):
             if ledger.unsettled:
-                with remembered() as interruption, engine.start(sweep) as workers:
-                    _watch(ledger, workers, place, progress, interruption)
+                with remembered() as interruption:
+                    while ledger.unsettled:  # once more if a record that workers had seen was taken away, or damaged
+                        with engine.start(sweep) as workers:
+                            _watch(ledger, workers, place, progress, interruption)
     clear_targets(store, sweep.settings, ledger)
     return [ledger.records[key] for key in keys]
 
 
 def _watch(ledger: Ledger, workers: Workers, place: Workplace, progress: Progress, interruption: Interruption) -> None:
-    lost = 0
-    while ledger.unsettled:
+    lost, idle = 0, False
+    while ledger.unsettled and not idle:
         time.sleep(POLL_SECONDS / 2)
         interruption.check()
         news = workers.look_after()
+        idle = news.idle
         for line in news.lines:
             progress.said(line)
         settled = ledger.refresh()

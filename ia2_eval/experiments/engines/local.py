@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from typing import IO
 
 from ia2_eval.errors import UserError
@@ -19,6 +20,10 @@ from ia2_eval.experiments.engines.sweep import Sweep
 COMMAND = (sys.executable, "-m", "ia2_eval.experiments.engines.worker")
 PATIENCE = 10.0
 """Seconds that a worker has to end."""
+ERROR = "error: "
+"""Before what the user has to mend."""
+INDENT = "  "
+"""Before its further lines."""
 
 
 @dataclass
@@ -40,10 +45,11 @@ class LocalEngine:
     def start(self, sweep: Sweep) -> Iterator[LocalWorkers]:
         workers = self.waiting or self._processes(sweep.workers)
         self.waiting = []
+        content = sweep.model_dump_json()
         started = LocalWorkers(workers)
         try:
             for worker in workers:
-                worker.sweep = sweep.model_dump_json()
+                worker.sweep = content
                 worker.start()
             yield started
         finally:
@@ -76,12 +82,12 @@ class WorkerProcess:
     said: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     heard: int = 0
     """Bytes of `said` that were read."""
-    last: str = ""
-    """Line that this process wrote."""
+    lines: list[str] = field(default_factory=list)
+    """That this process wrote."""
 
     def spawn(self) -> None:
         """Start a process, which waits for a sweep."""
-        self.last = ""
+        self.lines = []
         # A session of its own: Ctrl-C in the terminal is the driver's to deal with.
         self.process = subprocess.Popen(
             COMMAND,
@@ -110,8 +116,14 @@ class WorkerProcess:
         whole = written[: written.rfind(b"\n") + 1]
         self.heard += len(whole)
         lines = whole.decode(errors="replace").splitlines()
-        self.last = lines[-1] if lines else self.last
+        self.lines += lines
         return [f"worker {self.number}: {line}" for line in lines]
+
+    def error(self) -> str:
+        """What it said that the user has to mend, without what libraries said at its end; "" where it said no such."""
+        said = list(dropwhile(lambda line: not line.startswith(ERROR), self.lines))
+        more = takewhile(lambda line: line.startswith(INDENT), said[1:])
+        return "\n".join([said[0].removeprefix(ERROR), *(line.removeprefix(INDENT) for line in more)]) if said else ""
 
 
 @dataclass
@@ -121,13 +133,14 @@ class LocalWorkers:
     workers: list[WorkerProcess]
 
     def look_after(self) -> News:
-        lines, lost = [], 0
+        lines, lost, idle = [], 0, True
         for worker in self.workers:
             assert worker.process
             status = worker.process.poll()
+            idle &= status == 0
             said = worker.news()
-            if status == 2 and worker.last:  # which may have been read before it ended
-                raise UserError(worker.last.removeprefix("error: "))
+            if status == 2 and (error := worker.error()):  # which may have been read before it ended
+                raise UserError(error)
             lines += said
             if status == 1:
                 raise WorkerError("\n".join([*lines, f"worker {worker.number} met with an error that no cell made"]))
@@ -135,7 +148,7 @@ class LocalWorkers:
                 lost += 1
                 lines.append(f"worker {worker.number} was lost ({_how(status)}), another one starts")
                 worker.start()
-        return News(lines, lost)
+        return News(lines, lost, idle)
 
     def end(self) -> None:
         """End all of them: they live as long as their standard input is open."""

@@ -118,7 +118,7 @@ class RayWorkers:
             lines.append(
                 f"{len(waiting)} of {self.workers} workers wait for room in the Ray cluster, and begin when there is"
             )
-        return News(lines, lost)
+        return News(lines, lost, len(self.ended) == self.workers)
 
     def _submit(self, number: int) -> _Task:
         import ray

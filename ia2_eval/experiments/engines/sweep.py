@@ -33,5 +33,6 @@ class Sweep(Frozen):
             targets_dir=targets_dir and targets_dir.absolute(),
         )
         model = Path(self.base.model).expanduser()
-        base = self.base.model_copy(update={"model": str(model.absolute())}) if model.is_dir() else self.base
+        local = self.base.model != "embedded" and model.is_dir()
+        base = self.base.model_copy(update={"model": str(model.absolute())}) if local else self.base
         return self.model_copy(update={"base": base, "out": self.out.absolute(), "settings": settings})

@@ -65,6 +65,7 @@ class Worker:
             group = next((group for group in left if self.store.leases.acquire(self._due(group.keys))), None)
             if group:
                 self._run_group(group)
+                left.append(left.pop(left.index(group)))  # what failed and may pass is tried after all else
             else:
                 time.sleep(POLL_SECONDS)
 

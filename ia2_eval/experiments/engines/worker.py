@@ -6,23 +6,31 @@ It lives as long as its standard input is open: when the driver ends, however it
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from ia2_eval.commands import quieten
 from ia2_eval.errors import UserError
+from ia2_eval.experiments.engines.local import ERROR, INDENT
 from ia2_eval.experiments.engines.sweep import Sweep
 from ia2_eval.experiments.faults import DeviceLostError
+from ia2_eval.experiments.interruption import remembered
 from ia2_eval.experiments.ledger import Ledger
 from ia2_eval.experiments.ownership.processes import Presence
-from ia2_eval.experiments.ownership.workplace import working_in
+from ia2_eval.experiments.ownership.workplace import Workplace, working_in
 from ia2_eval.experiments.progress import Progress, pass_label
 from ia2_eval.experiments.run import work_here
 from ia2_eval.experiments.store import Store
 from ia2_eval.lm.base_model import locate
 
+GRACE = 5.0
+"""Seconds between the end of the driver and that of its worker, at most."""
 LOST = 75
 """Exit status of a worker that is of no more use, and in whose place another may do well."""
 
@@ -32,7 +40,7 @@ def be_worker(sweep: Sweep, bound_to_input: bool = False) -> None:
 
     Args:
         sweep: what to run.
-        bound_to_input: end at once when standard input is closed.
+        bound_to_input: end within `GRACE` when standard input is closed.
 
     Raises:
         UserError: this machine lacks something: the directory of the run, the model, the data, the device.
@@ -44,18 +52,31 @@ def be_worker(sweep: Sweep, bound_to_input: bool = False) -> None:
             f"{socket.gethostname()} does not see the plan in --out {str(sweep.out)!r}: give a directory on a file "
             "system that all machines share"
         )
-    with working_in(store, "worker") as place:
-        if bound_to_input:
-            threading.Thread(target=_end_with_driver, args=(place.presence,), daemon=True).start()
+    with working_as(store, bound_to_input) as place:
         progress = _spoken()
         ledger = Ledger(store, [cell.key for cell in sweep.cells], progress.damaged)
         work_here(sweep.cells, locate(sweep.base), place, sweep.settings, progress, ledger, sweep.workers)
 
 
+@contextmanager
+def working_as(store: Store, bound_to_input: bool) -> Iterator[Workplace]:
+    """Be a worker in a run's directory within the context."""
+    with remembered(), working_in(store, "worker") as place:
+        if bound_to_input:
+            threading.Thread(target=_end_with_driver, args=(place.presence,), daemon=True).start()
+        yield place
+
+
 def _end_with_driver(presence: Presence) -> None:
     sys.stdin.read()
     presence.doing("", ())  # the cells are not to blame
-    os._exit(1)
+    main = threading.main_thread().ident
+    assert main is not None
+    # In order, with nothing left behind: the driver may be on another machine, where it cannot know who has ended.
+    signal.pthread_kill(main, signal.SIGTERM)
+    time.sleep(GRACE)
+    presence.doing("", ())
+    os._exit(LOST)
 
 
 def _spoken() -> Progress:
@@ -92,10 +113,12 @@ def main() -> None:
     try:
         be_worker(Sweep.model_validate_json(sweep), bound_to_input=True)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(ERROR + str(error).replace("\n", f"\n{INDENT}"), file=sys.stderr)
         sys.exit(2)
     except DeviceLostError as error:
         print(error, file=sys.stderr)
+        sys.exit(LOST)
+    except KeyboardInterrupt:
         sys.exit(LOST)
 
 

@@ -60,6 +60,8 @@ def working_in(store: Store, role: Role) -> Iterator[Workplace]:
             store.place_adapters()
             yield Workplace(store, presence, processes, Leases(store.leases_path, processes))
     finally:
+        with suppress(OSError):  # it was interrupted there, and what was written whole is not cleared
+            store.place_adapters()
         for folder in (store.leases_path, store.processes_path):
             with suppress(OSError):  # another process has something there
                 folder.rmdir()

@@ -97,7 +97,8 @@ def as_object(state: State) -> dict[str, object]:
 
 
 def _print(state: State, console: Console) -> None:
-    planned = "no plan.json: what is left is not known" if state.plan is None else _counted(len(state.keys), "cell")
+    without_plan = f"{'plan.json is damaged' if state.plan_fault else 'no plan.json'}: what is left is not known"
+    planned = without_plan if state.plan is None else _counted(len(state.keys), "cell")
     console.print(Text.assemble((str(state.directory), "bold"), f": {planned}"), soft_wrap=True)
     _indented(_counts(state), console)
     if state.plan is not None and (state.left or state.running):
@@ -206,7 +207,7 @@ def _advice(state: State) -> Iterator[str]:
         yield f"which processes live: ia2-eval status {state.directory} --watch"
     if state.set_aside:
         yield f"set aside for another try before: {_counted(state.set_aside, 'failed record')} in failed/"
-    if any(seen.life in ("ended", "silent") for seen in state.processes):
+    if not busy and any(seen.life in ("ended", "silent") for seen in state.processes):  # a run tidies at its end
         yield f"what processes left behind: ia2-eval gc {state.directory}"
     if state.plan is not None and not (failed or state.left or state.running or state.having("newer")):
         yield f"all is done; the table: ia2-eval leaderboard build {state.directory}"
