@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+from gc import freeze
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -328,6 +330,7 @@ def main() -> None:
     # One bar for the whole run says more than lm-eval's four per cell; `ia2-eval lm-eval` keeps them.
     if "lm-eval" not in sys.argv[1:2]:
         os.environ.setdefault("TQDM_DISABLE", "1")
+    atexit.register(freeze)  # a second that the interpreter would spend on what ends with it
     try:
         app()
     except UserError as error:

@@ -131,9 +131,11 @@ def _conclude(records: Sequence[Record], out: Path, console: Console) -> int:
     failed = [record for record in records if record.status == "failed"]
     if not failed:
         return 0
+    for_good = sum(not record.transient for record in failed)
+    again = " with --retry-failed" if for_good else ""
     console.print(
-        f"{len(failed)} of {len(records)} cells failed; `ia2-eval status {out}` says why. Run the command again with "
-        "--retry-failed to try them once more",
+        f"{len(failed)} of {len(records)} cells failed; `ia2-eval status {out}` says why. Run the command again{again} "
+        "to try them once more",
         style="red",
         highlight=False,
     )

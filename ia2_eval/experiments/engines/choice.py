@@ -60,7 +60,7 @@ def require_sensible(choice: EngineChoice, settings: Settings) -> None:
     if choice.engine not in ENGINES:
         raise UserError(f"--engine is {choice.engine!r}.{did_you_mean(choice.engine, ENGINES)}")
     if choice.ray_address is not None and choice.engine != "ray":
-        raise UserError(f"--ray-address {choice.ray_address!r} is of --engine ray")
+        raise UserError(f"--ray-address {choice.ray_address!r} is of --engine ray: give that too, or leave it out")
     if choice.gpus_per_worker > 1 and settings.device not in (None, "auto"):
         raise UserError(
             f"--gpus-per-worker {choice.gpus_per_worker} spreads the model over GPUs, which --device "
@@ -70,13 +70,13 @@ def require_sensible(choice: EngineChoice, settings: Settings) -> None:
 
 def _choose_here(choice: EngineChoice, settings: Settings) -> Chosen:
     there = gpus() if settings.device in (None, "cuda", "auto") else []
-    if settings.device is not None and not there:  # of GPUs that workers will use, this process takes no memory
-        require_device(settings.device)
+    if settings.device not in (None, "cpu") and not there:  # of GPUs that workers will use this process takes no memory
+        require_device(str(settings.device))
     each = choice.gpus_per_worker
     if settings.device == "auto" and each == 1:
         each = max(1, len(there))  # one model over all of them
     if choice.gpus_per_worker > len(there) and choice.gpus_per_worker > 1:
-        raise UserError(f"--gpus-per-worker is {each}, and this machine has {len(there)} GPUs")
+        raise UserError(f"--gpus-per-worker is {each}, and this machine has {len(there)} GPUs: give a smaller number")
     room = len(there) // each if there else cores()
     workers = choice.workers or (room if there else 1)
     if workers > 1 and ":" in (settings.device or ""):

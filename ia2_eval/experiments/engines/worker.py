@@ -5,6 +5,8 @@ It lives as long as its standard input is open: when the driver ends, however it
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import socket
@@ -106,6 +108,7 @@ def _import_what_cells_need() -> None:
 
 def main() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")
+    atexit.register(gc.freeze)  # a second that the interpreter would spend on what ends with it
     _import_what_cells_need()
     sweep = sys.stdin.readline()
     if not sweep:
