@@ -160,7 +160,7 @@ def test_a_failed_cell_is_status_1(
     assert call("run", recipe, "--out", tmp_path / "out", "--device", "cpu", monkeypatch=monkeypatch) == 1
     said = capsys.readouterr().err
     assert "failed: embedded_mood N=4 seed 0 icl: ValueError: a fault on purpose" in said
-    assert "1 of 2 cells failed" in said and "the same command retries" in said
+    assert "1 of 2 cells failed" in said and "with --retry-failed to try them once more" in said
     assert "[2/2] embedded_mood N=4 seed 0 sft" in said
 
 

@@ -87,7 +87,7 @@ class Store:
         path = self.record_path(key)
         try:
             return parse_record(path.read_bytes(), path.stem)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except NewerRecordError as error:
             raise UserError(f"{path}: {error}, or give another --out") from error

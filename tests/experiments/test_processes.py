@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -61,8 +62,19 @@ def test_a_process_without_a_file_is_dead(processes: Processes) -> None:
     assert processes.is_dead("nobody")
     name = here(processes, os.getpid())
     assert not processes.is_dead(name)
-    processes.path(name).write_text("{")
+    processes.path(name).unlink()
     assert processes.is_dead(name) and processes.living() == []
+
+
+def test_a_process_of_another_version_lives_as_long_as_it_says_something_new(
+    processes: Processes, clock: Clock
+) -> None:
+    for beat in range(3):
+        processes.path("newer").write_text(json.dumps({"id": "newer", "role": "of later days", "beat": beat}))
+        assert not processes.is_dead("newer")
+        clock.now += PATIENCE - 1
+    clock.now += PATIENCE
+    assert processes.is_dead("newer") and processes.gone() == []
 
 
 def test_a_process_of_this_machine_is_dead_as_soon_as_it_has_ended(processes: Processes) -> None:
