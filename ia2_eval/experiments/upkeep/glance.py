@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,9 +13,6 @@ from ia2_eval.experiments.cell import Cell
 from ia2_eval.experiments.faults import VARYING
 from ia2_eval.experiments.record import NewerRecordError, read_unaltered
 from ia2_eval.frozen import one_line
-
-READERS = 16
-"""Threads: a file server takes its time for each file, and serves many at once."""
 
 Fields = Mapping[str, object]
 """Of a JSON object."""
@@ -79,18 +75,8 @@ def glances(folder: Path) -> dict[str, Glance]:
             paths = sorted(entry.path for entry in entries if entry.name.endswith(".json"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-
-    def look_at(some: Sequence[str]) -> list[Glance | None]:
-        return [_read(Path(path)) for path in some]
-
-    with ThreadPoolExecutor(READERS) as pool:
-        return {found.key: found for part in pool.map(look_at, _parts(paths)) for found in part if found}
-
-
-def _parts(paths: Sequence[str]) -> Iterator[Sequence[str]]:
-    size = -(-len(paths) // READERS) or 1
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]
+    found = (_read(Path(path)) for path in paths)
+    return {record.key: record for record in found if record}
 
 
 def _read(path: Path) -> Glance | None:
