@@ -1,6 +1,6 @@
 """The proof that a sweep survives `kill -9`: 200 cells, 2 workers, one process killed every 3 seconds.
 
-    python bench/faults.py [--minutes 15] [--seed 0] [--keep DIRECTORY]
+    python bench/faults.py [--minutes 30] [--seed 0] [--keep DIRECTORY]
 
 Driver and workers are killed at random, and the driver started again, until the sweep is done. Then there must be 200
 valid records, equal to those of an undisturbed run, none written twice, and nothing left behind.
@@ -42,7 +42,7 @@ def victims(driver: subprocess.Popen[bytes]) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=15.0, help="for the disturbed run")
+    parser.add_argument("--minutes", type=float, default=30.0, help="for the disturbed run")
     parser.add_argument("--every", type=float, default=KILL_SECONDS, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a directory that does not exist yet, for the runs")
