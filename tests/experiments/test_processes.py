@@ -260,3 +260,14 @@ def test_many_may_work_in_a_directory_and_the_last_leaves_nothing(tmp_path: Path
             other.kill()
             other.communicate()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_process_left_that_was_killed_before_its_first_heartbeat(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    host = process_id().rsplit("-", 2)[0]
+    names = [f"{host}-{ended()}-abcdef", f"{host}-{os.getppid()}-abcdef", "far-1-abcdef"]
+    for name in names:
+        store.partial_path(name).mkdir(parents=True)
+    with working_in(store, "driver") as place, place.tidied(Ledger(store, [])):
+        pass
+    assert sorted(path.name for path in (tmp_path / ".work" / "partial").iterdir()) == sorted(names[1:])

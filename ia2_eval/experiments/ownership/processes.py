@@ -69,6 +69,15 @@ def process_id() -> str:
     return _id_of(os.getpid())
 
 
+def ended_here(name: str) -> bool:
+    """Whether this host has no such process any more, by its name alone: one that was killed before its first heartbeat
+    left no more than that."""
+    import psutil
+
+    host, _, number = name.rpartition("-")[0].rpartition("-")
+    return host == _id_of(0).rpartition("-0-")[0] and number.isdecimal() and not psutil.pid_exists(int(number))
+
+
 class Processes:
     """Those that are known in a directory, as this process sees them."""
 

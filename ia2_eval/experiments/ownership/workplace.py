@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ia2_eval.errors import UserError
 from ia2_eval.experiments.ledger import Ledger
 from ia2_eval.experiments.ownership.leases import Leases
-from ia2_eval.experiments.ownership.processes import Presence, Process, Processes, Role, process_id
+from ia2_eval.experiments.ownership.processes import Presence, Process, Processes, Role, ended_here, process_id
 from ia2_eval.experiments.store import Store
 
 ALONE: dict[Role, str] = {"rescore": "being rescored", "gc": "being cleared"}
@@ -36,6 +36,9 @@ class Workplace:
 
     def _tidy(self, done: Collection[str]) -> None:
         gone = self.processes.gone()  # before adapters are placed: what was written whole is not cleared
+        known = {path.stem for path in self.store.processes_path.glob("*.json")}
+        folders = {path.name for path in (self.store.work_path / "partial").glob("*")}
+        gone += [name for name in folders - known if ended_here(name)]
         self.store.place_adapters()
         for name in gone:
             self.store.clear_partial(name)
