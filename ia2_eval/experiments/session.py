@@ -186,15 +186,15 @@ def dry_run(
     Raises:
         UserError: the recipe, its data or its model cannot be used.
     """
+    from ia2_eval.experiments.cost.estimate import estimate
+    from ia2_eval.experiments.cost.show import print_estimate
+
     require_sensible(choice, settings)
     planned = plan_recipe(path, out, overrides, settings, weights=False)
     store = Store(out)
     done = {cell.key for cell in planned.cells if store.done(cell)}
     print_plan(planned.cells, len(done), console)
     print_data_notes(planned.data, console)
-    from ia2_eval.experiments.cost.estimate import estimate
-    from ia2_eval.experiments.cost.show import print_estimate
-
     with console.status("measuring on this machine, for half a minute or so"):
         found = estimate(planned.cells, done, planned.files, settings, _numbers_of_workers(choice))
     print_estimate(found, console)

@@ -75,11 +75,9 @@ class SmallRun:
         return (self.store.adapter_path(record.key) / "adapter_model.safetensors").read_bytes()
 
 
-def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None, **settings: Any) -> SmallRun:
-    """Plan and run a recipe in this process."""
-    files = locate(recipe.base)
-    done = SmallRun(Store(out))
-    progress = Progress(
+def told_to(done: SmallRun) -> Progress:
+    """Callbacks that keep what they are told, finished cells apart."""
+    return Progress(
         training_started=lambda cells: done.trained.append(list(cells)),
         training=lambda check: None,
         together_failed=lambda cells, error: done.together_failed.append(list(cells)),
@@ -88,9 +86,15 @@ def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None, **setting
         damaged=lambda path, reason: done.damaged.append(path),
         halved=lambda what, most: done.halved.append((what, most)),
     )
+
+
+def small_run(recipe: Recipe, out: Path, data_dir: Path | None = None, **settings: Any) -> SmallRun:
+    """Plan and run a recipe in this process."""
+    files = locate(recipe.base)
+    done = SmallRun(Store(out))
     cells = planned(recipe, files.base, data_dir)
     done.store.write_plan(cells)
-    done.records = run(cells, files, done.store, Settings(data_dir, device="cpu", **settings), progress)
+    done.records = run(cells, files, done.store, Settings(data_dir, device="cpu", **settings), told_to(done))
     return done
 
 
